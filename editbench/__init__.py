@@ -1,0 +1,60 @@
+"""Measure how well image-editing models follow instructions, on one machine, with one swap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from editbench.api import (
+        Run,
+        list_runs,
+        load_config,
+        open_result,
+        open_run,
+        plan,
+        run,
+        write_report,
+    )
+    from editbench.config import RunConfig
+    from editbench.engine.plan import Plan
+    from editbench.errors import EditbenchError
+    from editbench.records import Edit, Outcome, Pair, Reply, Verdict
+    from editbench.report.result import RunResult
+
+__all__ = [
+    "Edit",
+    "EditbenchError",
+    "Outcome",
+    "Pair",
+    "Plan",
+    "Reply",
+    "Run",
+    "RunConfig",
+    "RunResult",
+    "Verdict",
+    "list_runs",
+    "load_config",
+    "open_result",
+    "open_run",
+    "plan",
+    "run",
+    "write_report",
+]
+
+_HOMES = {
+    "RunConfig": "editbench.config",
+    "EditbenchError": "editbench.errors",
+    "Plan": "editbench.engine.plan",
+    "RunResult": "editbench.report.result",
+} | dict.fromkeys(("Edit", "Outcome", "Pair", "Reply", "Verdict"), "editbench.records")
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up on first use: the command line imports this package for every --help.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOMES.get(name, "editbench.api")), name)
+    globals()[name] = value
+    return value

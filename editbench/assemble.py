@@ -1,0 +1,220 @@
+"""Turns a configuration into the parts of a run: suite, models, rubric, store, device, folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editbench.backends import home, registry
+from editbench.config import RunConfig
+from editbench.engine import keys, memory
+from editbench.engine.devices import Device, open_device
+from editbench.engine.events import Checking, Event, Notice
+from editbench.engine.ledger import Ledger, Rules
+from editbench.engine.lock import RunLock
+from editbench.engine.memo import Memo
+from editbench.engine.protocols import Editor, Judge, Model, Suite
+from editbench.engine.run import Parts
+from editbench.engine.scheduler import Limits
+from editbench.engine.spill import Spill
+from editbench.engine.store import Store
+from editbench.records import Json, Pair, Reply, Verdict
+from editbench.suites import rubrics, verdicts
+from editbench.suites.check import check
+from editbench.suites.images import decode
+from editbench.suites.open import open_suite
+from editbench.suites.select import select
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PRETEND = 1.25  #: times the larger of two tiny models: a pretend device that holds one of them
+TINY = "tiny/"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A run that is ready to be planned and carried out."""
+
+    name: str
+    folder: Path
+    suite: Suite
+    rubric: rubrics.Rubric
+    parts: Parts
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) -> Iterator[Assembly]:
+    """Open everything that a run needs, and close it at the end. Loads no model.
+
+    Raises the errors of every part; nothing has been written but the store's memory of images.
+    """
+    with ExitStack() as stack:
+        suite = _open_suite(config)
+        rubric = rubrics.load_rubric(config.judge.rubric)
+        store = Store.open(_store_folder(config), budget=config.memory.spill)
+        stack.callback(store.close)
+        memo = Memo(store)
+        stack.callback(memo.flush)
+        editor, judge = make_models(config)
+        stack.callback(judge.close)
+        stack.callback(editor.close)
+        name = run_name(config, suite, editor, judge)
+        folder = config.run.out / name
+        if lock:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = stack.enter_context(RunLock(folder))
+            if held.stale:
+                text = f"the last session of this run was cut off ({held.stale}); going on from it"
+                emit(Notice(time.time(), "info", text))
+        for text in store.notices:
+            emit(Notice(time.time(), "warning", text))
+        checked = check(
+            suite,
+            digest=keys.pixel_hash,
+            memo=memo,
+            skip_bad=config.suite.skip_bad,
+            progress=lambda done, total: emit(Checking(time.time(), suite.name, done, total)),
+        )
+        memo.flush()
+        device, device_bytes, notes = _device(config, editor, judge)
+        host = memory.host_budget(config.memory.host, available=memory.host_available())
+        # Half of the images' budget is for those on their way, half for a read cache of edits.
+        spill = Spill(store, host_limit=host // 2)
+        prompt, parse = _judging(rubric)
+        rules = Rules(
+            editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse
+        )
+        ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill)
+        yield Assembly(
+            name=name,
+            folder=folder,
+            suite=suite,
+            rubric=rubric,
+            notes=notes,
+            parts=Parts(
+                ledger=ledger,
+                editor=editor,
+                judge=judge,
+                store=store,
+                spill=spill,
+                device=device,
+                device_bytes=device_bytes,
+                host_bytes=host - host // 2,
+                load_images=lambda pair: load_images(suite, pair),
+                edit_batch=_batch(config.editor.batch, editor),
+                score_batch=_batch(config.judge.batch, judge),
+                limits=Limits(
+                    retries=config.run.retries,
+                    item_timeout=config.run.item_timeout,
+                    fail_fast=config.run.fail_fast,
+                ),
+            ),
+        )
+
+
+def make_models(config: RunConfig) -> tuple[Editor, Judge]:
+    """Return the editor and the judge, not loaded. Raises ``BackendError``."""
+    made = []
+    for kind, chosen in (("editor", config.editor), ("judge", config.judge)):
+        settings = chosen.settings()
+        if config.run.threads is not None:
+            settings.setdefault("threads", config.run.threads)
+        made.append(registry.make(kind, chosen.use, settings))  # type: ignore[arg-type]
+    editor, judge = made
+    return editor, judge  # type: ignore[return-value]
+
+
+def load_images(suite: Suite, pair: Pair) -> tuple[Image, ...]:
+    """Return a pair's sources, decoded and upright. Raises ``SuiteError``."""
+    return tuple(decode(suite.read(picture)) for picture in pair.sources)
+
+
+def run_name(config: RunConfig, suite: Suite, editor: Model, judge: Model) -> str:
+    """Return the name of the run's folder: the same settings always have the same one."""
+    if config.run.name:
+        return config.run.name
+    settings = config.model_dump(mode="json", exclude={"memory", "run"})
+    for section in ("editor", "judge"):
+        settings[section].pop("batch", None)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
+    words = [suite.name, editor.name.rpartition("/")[2], judge.name.rpartition("/")[2], digest]
+    return "_".join(re.sub(r"[^\w.-]+", "-", word)[:40].strip("-.") for word in words)
+
+
+def _open_suite(config: RunConfig) -> Suite:
+    chosen = config.suite
+    suite: Suite = open_suite(chosen.path, language=chosen.language)
+    if chosen.category or chosen.pair or chosen.limit:
+        suite = select(suite, category=chosen.category, pair=chosen.pair, limit=chosen.limit)
+    return suite
+
+
+def _store_folder(config: RunConfig) -> Path:
+    return config.memory.folder or home.home() / "store"
+
+
+def _device(
+    config: RunConfig, editor: Model, judge: Model
+) -> tuple[Device, int | None, tuple[str, ...]]:
+    budget = config.memory.device_budget
+    device = open_device(config.memory.device, budget=budget)
+    tiny = [model.name for model in (editor, judge) if model.name.startswith(TINY)]
+    notes = []
+    if tiny:
+        notes.append(
+            f"{' and '.join(tiny)}: real model classes with random weights, "
+            "so these scores mean nothing"
+        )
+    if len(tiny) == 2 and device.name == "cpu" and budget is None:
+        size = int(max(editor.footprint, judge.footprint) * PRETEND)
+        device = open_device("cpu", budget=size)
+        notes.append(
+            f"the device is a pretend one of {size:,} bytes in this machine's RAM, so that it "
+            "holds one of the two models and a swap can be seen"
+        )
+    return device, None if device.unified else device.total(), tuple(notes)
+
+
+def _batch(asked: Any, model: Model) -> int:
+    return 1 if asked == "auto" else min(int(asked), model.max_batch)
+
+
+def _judging(
+    rubric: rubrics.Rubric,
+) -> tuple[Callable[[Pair], rubrics.Prompt], Callable[[Pair, Reply], Verdict]]:
+    def prompt(pair: Pair) -> rubrics.Prompt:
+        return rubric.prompt(
+            pair.category, pair.instruction, pair.description, sources=len(pair.sources)
+        )
+
+    def parse(pair: Pair, reply: Reply) -> Verdict:
+        return verdicts.parse(reply, rubric, pair.category)
+
+    return prompt, parse
+
+
+def describe(assembly: Assembly) -> dict[str, Json]:
+    """Return what the report says of how a run was made."""
+    parts = assembly.parts
+    identities: Mapping[str, Mapping[str, Json]] = {
+        "editor": parts.editor.identity,
+        "judge": parts.judge.identity,
+    }
+    return {
+        "run": assembly.name,
+        "suite": assembly.suite.name,
+        "editor": parts.editor.name,
+        "judge": parts.judge.name,
+        "notes": list(assembly.notes),
+        "scale": list(assembly.rubric.scale),
+        "identities": {role: dict(identity) for role, identity in identities.items()},
+    }

@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM as requests that a run can follow."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+
+import anyio
+from anyio.abc import CancelScope
+
+GRACE = 20.0  #: seconds from SIGTERM until the step on the device is given up
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Stoppable(Protocol):
+    """A run that can be asked to stop."""
+
+    def stop(self, *, now: bool = False) -> None:
+        """Finish what is on the device and stop; with ``now``, stop at the next step."""
+
+
+class Stopper:
+    """Asks once to finish and stop, twice to stop at the next step, and leaves at the third.
+
+    Before the run is open there is nothing to finish: the first signal cancels ``scope``.
+    """
+
+    def __init__(self, scope: CancelScope, *, leave: Callable[[int], NoReturn] = os._exit) -> None:
+        self.exit_code: int | None = None  #: what the first signal calls for
+        self._scope = scope
+        self._leave = leave
+        self._run: Stoppable | None = None
+        self._count = 0
+
+    def open(self, run: Stoppable) -> None:
+        """Take the run that signals are for from now on."""
+        self._run = run
+
+    async def watch(self) -> None:
+        """Wait for signals, until cancelled."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async with anyio.create_task_group() as tasks:
+                async for number in received:
+                    self.take(number)
+                    if number == signal.SIGTERM:
+                        tasks.start_soon(self._lose_patience)
+
+    def take(self, number: int) -> None:
+        """Act on one signal."""
+        code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
+        self.exit_code = self.exit_code or code
+        self._count += 1
+        if self._count > 2:
+            self._leave(self.exit_code)
+        if self._run:
+            self._run.stop(now=self._count == 2)
+        else:
+            self._scope.cancel()
+
+    async def _lose_patience(self) -> None:
+        await anyio.sleep(GRACE)
+        if self._run:
+            self._run.stop(now=True)

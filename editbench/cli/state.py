@@ -1,0 +1,394 @@
+"""What a display knows of a run, folded from the engine's events. Pure: no clock, no terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from editbench.cli.text import counted, duration, middle
+from editbench.engine.events import (
+    Edited,
+    Event,
+    Failed,
+    Loaded,
+    Loading,
+    Memory,
+    Notice,
+    Phase,
+    PhaseEnded,
+    PhaseStarted,
+    Planned,
+    Retrying,
+    RunEnded,
+    RunStarted,
+    Scored,
+    Stopping,
+    Swapped,
+    Swapping,
+)
+from editbench.units import format_bytes
+
+LINES = 10  #: of what happened last, kept
+WINDOW = 600.0  #: seconds of work that a rate looks back on
+FEWEST, MOST = 20, 512  #: items that it looks back on, however long or short they take
+KNOWN = 3  #: items before a rate or a time left is shown
+SCORED = 5  #: scores before a margin is shown
+
+
+class Line(NamedTuple):
+    """Something worth a line."""
+
+    time: float
+    what: str
+    text: str
+
+
+class Sample(NamedTuple):
+    """A finished item."""
+
+    worked: float  #: seconds the phase had been going on
+    seconds: float  #: on the device
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one phase is."""
+
+    total: int = 0
+    reused: int = 0  #: finished in an earlier session; in no rate
+    done: int = 0  #: in this session
+    failed: int = 0
+    busy: float = 0.0  #: seconds the device worked for it
+    worked: float = 0.0  #: seconds of its finished spells
+    since: float | None = None  #: when its present spell began
+    recent: tuple[Sample, ...] = ()
+
+    @property
+    def finished(self) -> int:
+        return self.reused + self.done
+
+    @property
+    def left(self) -> int:
+        return max(0, self.total - self.finished - self.failed)
+
+    @property
+    def rate(self) -> float | None:
+        """Items a second while the phase goes on; None until some are done."""
+        if len(self.recent) < KNOWN:
+            return None
+        span = self.recent[-1].worked - self.recent[0].worked
+        return (len(self.recent) - 1) / span if span > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        if not self.left:
+            return 0.0
+        return self.left / self.rate if self.rate else None
+
+    def quantile(self, share: float) -> float | None:
+        """Return the seconds on the device that this share of recent items stays below."""
+        return middle([sample.seconds for sample in self.recent], share)
+
+    def start(self, time: float) -> Progress:
+        return replace(self, since=time)
+
+    def end(self, time: float) -> Progress:
+        return replace(self, since=None, worked=self._worked(time))
+
+    def finish(self, time: float, seconds: float | None, *, failed: bool = False) -> Progress:
+        """Count an item; one without a known duration is in no rate."""
+        recent = list(self.recent)
+        if seconds is not None:
+            recent.append(Sample(self._worked(time), seconds))
+        while len(recent) > MOST or (
+            len(recent) > FEWEST and recent[-1].worked - recent[0].worked > WINDOW
+        ):
+            del recent[0]
+        return replace(
+            self,
+            done=self.done + (not failed),
+            failed=self.failed + failed,
+            busy=self.busy + (seconds or 0.0),
+            recent=tuple(recent),
+        )
+
+    def _worked(self, time: float) -> float:
+        return self.worked + (time - self.since if self.since is not None else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A running mean (Welford's), so that a display needs no list of scores."""
+
+    n: int = 0
+    value: float = 0.0
+    squares: float = 0.0  #: summed squared distances from the mean
+
+    def add(self, score: float) -> Mean:
+        n = self.n + 1
+        value = self.value + (score - self.value) / n
+        return Mean(n, value, self.squares + (score - self.value) * (score - value))
+
+    @property
+    def margin(self) -> float | None:
+        """Half of Student's 95 % interval; None under a few scores or without spread."""
+        if self.n < SCORED or self.squares <= 0:
+            return None
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.n - 1, 0.975)) * math.sqrt(self.squares / (self.n - 1) / self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """How far one category is."""
+
+    total: int
+    edited: int = 0
+    scored: int = 0
+    failed: int = 0
+    mean: Mean = field(default_factory=Mean)  #: of this session's scores
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a display shows."""
+
+    run: str
+    folder: str
+    suite: str
+    editor: str
+    judge: str
+    notes: tuple[str, ...]
+    started: float
+    now: float
+    edit: Progress
+    score: Progress
+    categories: Mapping[str, Category]
+    plan: Planned | None = None
+    batch: int = 0  #: phase batch, from 1
+    at_once: bool = False  #: both phases go on at the same time
+    swaps: int = 0
+    swaps_planned: int = 0  #: those made before a second plan included
+    swap_seconds: tuple[float, ...] = ()
+    doing: str = ""  #: what keeps the device from working, such as a swap
+    doing_since: float = 0.0
+    memory: Memory | None = None
+    mean: Mean = field(default_factory=Mean)
+    lines: tuple[Line, ...] = ()
+    stopping: Stopping | None = None
+    ended: RunEnded | None = None
+
+    @property
+    def steps(self) -> int:
+        """Edits and scores that the run consists of."""
+        return self.edit.total + self.score.total
+
+    @property
+    def steps_done(self) -> int:
+        return self.steps - self.edit.left - self.scores_left
+
+    @property
+    def scores_left(self) -> int:
+        return max(0, self.score.left - self.edit.failed)
+
+    @property
+    def failed(self) -> int:
+        return self.edit.failed + self.score.failed
+
+    @property
+    def elapsed(self) -> float:
+        return max(0.0, self.now - self.started)
+
+    @property
+    def swaps_left(self) -> int:
+        return max(0, self.swaps_planned - self.swaps)
+
+    @property
+    def swap_seconds_left(self) -> float | None:
+        if not self.swaps_left:
+            return 0.0
+        usual = middle(self.swap_seconds)
+        return None if usual is None else usual * self.swaps_left
+
+    @property
+    def time_left(self) -> tuple[float, bool] | None:
+        """Seconds, and whether every part of them is known; None if nothing is."""
+        parts = [self.edit.seconds_left, self._score_seconds_left]
+        known = [part for part in parts if part is not None]
+        phases = (max if self.at_once else sum)(known) if known else 0.0
+        swaps = self.swap_seconds_left
+        seconds = phases + (swaps or 0.0)
+        sure = len(known) == len(parts) and swaps is not None
+        return (seconds, sure) if seconds or sure else None
+
+    @property
+    def _score_seconds_left(self) -> float | None:
+        if not self.scores_left:
+            return 0.0
+        return self.scores_left / self.score.rate if self.score.rate else None
+
+
+def update(state: State | None, event: Event) -> State | None:
+    """Return the state after an event; None until the run has started."""
+    if isinstance(event, RunStarted):
+        return _start(event)
+    if state is None:
+        return None
+    state = replace(state, now=max(state.now, event.time))
+    match event:
+        case Planned():
+            return replace(state, plan=event, swaps_planned=state.swaps + event.swaps)
+        case Loading():
+            text = f"loading {event.model}, {format_bytes(event.bytes)}"
+            return replace(state, doing=text, doing_since=event.time)
+        case Loaded():
+            text = f"{event.model}  {format_bytes(event.bytes)} in {duration(event.seconds)}"
+            return _note(replace(state, doing=""), event, "load", text)
+        case Swapping():
+            text = f"moving {event.new} to the device, {format_bytes(event.bytes)}"
+            return replace(state, doing=text, doing_since=event.time)
+        case Swapped():
+            return _swapped(state, event)
+        case PhaseStarted():
+            both = _other(state, event.phase).since is not None
+            state = replace(state, batch=event.batch, at_once=state.at_once or both, doing="")
+            return _set(state, event.phase, _phase(state, event.phase).start(event.time))
+        case PhaseEnded():
+            return _set(state, event.phase, _phase(state, event.phase).end(event.time))
+        case Edited():
+            text = f"{event.pair}  {duration(event.seconds)}  {event.width}x{event.height}"
+            state = _finish(state, "edit", event.category, event.time, event.seconds)
+            return _note(state, event, "edit", text)
+        case Scored():
+            return _scored(state, event)
+        case Failed():
+            state = _finish(state, event.phase, event.category, event.time, None, failed=True)
+            return _note(state, event, "failed", f"{event.pair}  {event.state}: {event.message}")
+        case Retrying():
+            more = f", {event.batch} at a time" if event.batch > 1 else ""
+            return _note(state, event, "retry", f"{event.pair}  {event.message}{more}")
+        case Memory():
+            return replace(state, memory=event)
+        case Notice():
+            what = "note" if event.level == "info" else event.level
+            return _note(state, event, what, event.message)
+        case Stopping():
+            return replace(state, stopping=event)
+        case RunEnded():
+            return replace(state, ended=event, doing="")
+        case _:
+            return state
+
+
+def fold(events: Iterable[Event]) -> State | None:
+    """Return the state after all events of a run."""
+    state: State | None = None
+    for event in events:
+        state = update(state, event)
+    return state
+
+
+def decode(value: Mapping[str, Any]) -> Event | None:
+    """Return the event that a line of ``events.jsonl`` is; None for one of a later version."""
+    kinds = {kind.kind: kind for kind in Event.__subclasses__()}
+    fields = {name: inner for name, inner in value.items() if name not in ("v", "event")}
+    try:
+        return kinds[value["event"]](**fields)
+    except (KeyError, TypeError):
+        return None
+
+
+def _start(event: RunStarted) -> State:
+    total = sum(event.categories.values())
+    return State(
+        run=event.run,
+        folder=event.folder,
+        suite=event.suite,
+        editor=event.editor,
+        judge=event.judge,
+        notes=tuple(event.notes),
+        started=event.time,
+        now=event.time,
+        edit=Progress(total, reused=sum(event.reused_edits.values())),
+        score=Progress(total, reused=sum(event.reused_scores.values())),
+        categories={
+            name: Category(count, event.reused_edits.get(name, 0), event.reused_scores.get(name, 0))
+            for name, count in event.categories.items()
+        },
+    )
+
+
+def _phase(state: State, phase: Phase) -> Progress:
+    return state.edit if phase == "edit" else state.score
+
+
+def _other(state: State, phase: Phase) -> Progress:
+    return state.score if phase == "edit" else state.edit
+
+
+def _set(state: State, phase: Phase, progress: Progress) -> State:
+    return replace(state, edit=progress) if phase == "edit" else replace(state, score=progress)
+
+
+def _note(state: State, event: Event, what: str, text: str) -> State:
+    return replace(state, lines=(*state.lines, Line(event.time, what, text))[-LINES:])
+
+
+def _swapped(state: State, event: Swapped) -> State:
+    state = replace(state, doing="")
+    rate = f" at {format_bytes(event.bytes / event.seconds)}/s" if event.seconds > 0 else ""
+    moved = f"{format_bytes(event.bytes)} in {duration(event.seconds)}{rate}"
+    if not event.old:
+        return _note(state, event, "device", f"{event.new}  {moved}")
+    seconds = (*state.swap_seconds, event.seconds)
+    state = replace(state, swaps=event.number, swap_seconds=seconds)
+    return _note(state, event, "swap", f"{event.old} -> {event.new}  {moved}")
+
+
+def _scored(state: State, event: Scored) -> State:
+    failed = event.state != "ok"
+    state = _finish(state, "score", event.category, event.time, event.seconds, failed=failed)
+    if event.overall is None:
+        return _note(state, event, "failed", f"{event.pair}  {event.state}")
+    category = state.categories[event.category]
+    category = replace(category, mean=category.mean.add(event.overall))
+    state = replace(
+        state,
+        mean=state.mean.add(event.overall),
+        categories={**state.categories, event.category: category},
+    )
+    text = f"{event.pair}  {event.overall:.2f}  {duration(event.seconds)}"
+    return _note(state, event, "score", text)
+
+
+def _finish(
+    state: State,
+    phase: Phase,
+    name: str,
+    time: float,
+    seconds: float | None,
+    *,
+    failed: bool = False,
+) -> State:
+    category = state.categories.get(name) or Category(0)
+    if failed:
+        category = replace(category, failed=category.failed + 1)
+    elif phase == "edit":
+        category = replace(category, edited=category.edited + 1)
+    else:
+        category = replace(category, scored=category.scored + 1)
+    progress = _phase(state, phase).finish(time, seconds, failed=failed)
+    state = replace(state, categories={**state.categories, name: category})
+    return _set(state, phase, progress)
+
+
+def describe_start(state: State) -> str:
+    """Return what a run consists of: pairs, categories and what is reused."""
+    text = f"{counted(state.edit.total, 'pair')}, {counted(len(state.categories), 'category')}"
+    if state.edit.reused or state.score.reused:
+        edits, scores = counted(state.edit.reused, "edit"), counted(state.score.reused, "score")
+        text += f"; reusing {edits}, {scores}"
+    return text

@@ -1,0 +1,225 @@
+"""What a run is told: run file, flags, environment and defaults, checked strictly.
+
+Does not know which settings a backend has: unknown keys of ``[editor]`` and ``[judge]`` are handed
+to the backend's own ``Settings``, and its complaints are reported together with ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from editbench.errors import ConfigError
+from editbench.records import Json
+from editbench.units import parse_bytes, parse_seconds
+
+
+def _size(value: object) -> object:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+def _bytes_only(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"expected a size such as '8GB', got {value}")
+    return _size(value)
+
+
+def _share(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        share = float(value.strip()[:-1]) / 100
+        if not 0 < share <= 1:
+            raise ValueError(f"expected between 1% and 100%, got {value!r}")
+        return share
+    return _bytes_only(value)
+
+
+def _duration(value: object) -> object:
+    return parse_seconds(value) if isinstance(value, str) else value
+
+
+def _auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes_only)]
+Budget = Annotated[int | float, BeforeValidator(_share)]  #: bytes, or a share of what there is
+Seconds = Annotated[float, BeforeValidator(_duration)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuiteConfig(_Section):
+    """What is evaluated, and which part of it."""
+
+    path: str = Field("demo", description="file, folder or name of a suite; 'demo' is built in")
+    language: Literal["en", "zh"] = Field("en", description="which texts a bilingual suite shows")
+    category: list[str] = Field(default_factory=list, description="only these categories")
+    pair: list[str] = Field(default_factory=list, description="only these pair ids")
+    limit: int | None = Field(None, ge=1, description="at most so many pairs of each category")
+    skip_bad: bool = Field(
+        False, description="count pairs whose image cannot be read as failures instead of refusing"
+    )
+
+
+class BackendConfig(BaseModel):
+    """Which backend, and its own settings beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str
+    batch: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="requests a step; auto is 1 unless the device gains from more"
+    )
+
+    def settings(self) -> dict[str, Json]:
+        """Return what the backend itself is to check and use."""
+        return dict(self.model_extra or {})
+
+
+class EditorConfig(BackendConfig):
+    """The image editor under test."""
+
+    use: str = "diffusers"
+
+
+class JudgeConfig(BackendConfig):
+    """The model that scores the edits."""
+
+    use: str = "transformers"
+    rubric: str = Field("default", description="name of a rubric, or a TOML file with your own")
+
+
+class MemoryConfig(_Section):
+    """How much may be held where."""
+
+    device: str = Field("auto", description="cuda:0, mps, cpu or auto")
+    device_budget: Budget | None = Field(
+        None, description="bytes or share of the device; on a CPU it makes a pretend device"
+    )
+    host: Annotated[Budget | None, BeforeValidator(_auto)] = Field(
+        None, description="decoded images kept in RAM; auto is a share of what is free"
+    )
+    spill: Annotated[Bytes | None, BeforeValidator(_auto)] = Field(
+        None, description="edits on disk; auto is what the disk has, less a reserve"
+    )
+    folder: Path | None = Field(None, description="where the store lives; shared by all runs")
+
+
+class RunSection(_Section):
+    """How the run behaves."""
+
+    out: Path = Field(Path("runs"), description="folder that run folders are made in")
+    name: str | None = Field(None, description="name of the run's folder")
+    retries: int = Field(1, ge=0, description="further attempts for a failed item")
+    max_failures: int = Field(0, ge=0, description="failed pairs that still count as success")
+    fail_fast: bool = Field(False, description="stop at the first failure")
+    item_timeout: Annotated[Seconds | None, Field(gt=0)] = Field(
+        None, description="longest time on the device for one item"
+    )
+    threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
+
+
+class RunConfig(_Section):
+    """Everything that a run is told."""
+
+    suite: Annotated[
+        SuiteConfig, BeforeValidator(lambda v: {"path": v} if isinstance(v, str) else v)
+    ] = SuiteConfig()
+    seed: int = 0
+    seed_policy: Literal["pair", "fixed"] = Field(
+        "pair", description="pair: a seed from what each pair is; fixed: the same for all"
+    )
+    editor: EditorConfig = EditorConfig()
+    judge: JudgeConfig = JudgeConfig()
+    memory: MemoryConfig = MemoryConfig()
+    run: RunSection = RunSection()
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return a run file's tables. Raises ``ConfigError`` with the line of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no run file {path}", hint="editbench init writes a commented one"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"cannot read {path}: {exc}") from exc
+
+
+def parse_setting(text: str) -> tuple[list[str], Any]:
+    """Split ``a.b=value`` into its path and its value: TOML if it parses, else a plain string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set expects KEY=VALUE, got {text!r}")
+    try:
+        parsed: Any = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return [part.strip() for part in key.split(".")], parsed
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested mappings over each other; later ones win. ``suite = "x"`` means its path."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key == "suite" and isinstance(value, str):
+                value = {"path": value}
+            old = out.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            out[key] = merge(old, value) if both and old and isinstance(value, Mapping) else value
+    return out
+
+
+def nest(settings: Iterable[tuple[Sequence[str], Any]]) -> dict[str, Any]:
+    """Turn paths and values into nested mappings."""
+    out: dict[str, Any] = {}
+    for path, value in settings:
+        for key in reversed(path):
+            value = {key: value}
+        out = merge(out, value)
+    return out
+
+
+def build(values: Mapping[str, Any]) -> tuple[RunConfig | None, list[str]]:
+    """Check the values; return the configuration, or None and every problem as a line."""
+    try:
+        return RunConfig.model_validate(values), []
+    except ValidationError as exc:
+        return None, explain(exc, RunConfig)
+
+
+def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return one line a problem: dotted path, what is wrong, what was probably meant."""
+    lines: dict[str, str] = {}
+    for problem in error.errors():
+        place = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
+        path = prefix + ".".join(place)
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(place[-1], _fields(model, place[:-1]), n=1)
+            text = "unknown setting" + (f", did you mean {near[0]!r}?" if near else "")
+        elif problem["type"] == "literal_error":
+            text = f"expected {problem['ctx']['expected']}, got {problem['input']!r}"
+        elif problem["type"] == "value_error":
+            text = str(problem["ctx"]["error"])
+        else:
+            text = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+        lines.setdefault(path, text)
+    return [f"{path:<24} {text}" for path, text in lines.items()]
+
+
+def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    for name in place:
+        found = model.model_fields.get(name)
+        kind = found.annotation if found else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

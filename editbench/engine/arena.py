@@ -1,0 +1,178 @@
+"""One exactly sized piece of memory for all weights of a model, and pointing the model at it.
+
+The arena in host memory is the master: weights do not change, so nothing is ever copied back to it.
+Does not cover what the weights are (see leaves) or when they move (see residency).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from editbench.engine.leaves import Group
+from editbench.engine.placement import aligned
+from editbench.errors import OutOfMemory
+from editbench.units import format_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+PIECE = 8 << 20  #: bytes under one checksum; what a processor's cache holds
+_TRIM = 64 << 20  #: bytes let go of between two requests that the heap shrink
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The groups of a model one after the other, each with its offset."""
+
+    groups: tuple[tuple[Group, int], ...]
+    bytes: int
+
+
+def lay_out(groups: Iterable[Group]) -> Layout:
+    """Give every group its aligned offset."""
+    placed: list[tuple[Group, int]] = []
+    end = 0
+    for group in groups:
+        placed.append((group, end))
+        end += aligned(group.bytes)
+    return Layout(tuple(placed), end)
+
+
+def host_memory(size: int) -> torch.Tensor:
+    """Return ``size`` zero bytes of host memory at the start of a page. Raises ``OutOfMemory``.
+
+    The memory is exactly that large, where a pinned allocation of torch's is rounded up to a power
+    of two.
+    """
+    import torch
+
+    if size == 0:
+        return torch.empty(0, dtype=torch.uint8)
+    try:
+        if hasattr(mmap, "MAP_PRIVATE"):
+            pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        else:
+            pages = mmap.mmap(-1, size)
+    except (OSError, ValueError) as exc:
+        raise OutOfMemory(
+            f"the host could not hold {format_bytes(size)} of weights",
+            hint="close other programs, or choose a smaller or quantized model",
+        ) from exc
+    for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
+        # Refused by kernels built without it; both only save time.
+        with suppress(OSError):
+            if hasattr(mmap, advice):
+                pages.madvise(getattr(mmap, advice))
+    return torch.frombuffer(pages, dtype=torch.uint8)
+
+
+def fill(layout: Layout, memory: torch.Tensor) -> None:
+    """Copy the weights into ``memory`` and point the model at it, group by group.
+
+    Each original is let go of as it lands, so that host memory peaks at the arena and one group.
+    """
+    dropped = 0
+    for group, offset in layout.groups:
+        copy_out(group, memory[offset : offset + group.bytes])
+        _bind(group, memory, offset)
+        dropped += group.bytes
+        if dropped >= _TRIM:
+            dropped = 0
+            _trim()
+    _trim()
+
+
+def copy_out(group: Group, target: torch.Tensor) -> None:
+    """Copy a group's bytes to ``target``, leaving the model as it is."""
+    import torch
+
+    if not group.bytes:
+        return
+    leaf = group.leaves[0]
+    start = leaf.tensor.storage_offset() * leaf.tensor.element_size() - leaf.offset
+    source = torch.empty(0, dtype=torch.uint8)
+    source.set_(leaf.tensor.untyped_storage(), start, (group.bytes,), (1,))
+    target.copy_(source)
+
+
+def bind(layout: Layout, memory: torch.Tensor) -> None:
+    """Point every tensor of the model at its bytes in ``memory``."""
+    for group, offset in layout.groups:
+        _bind(group, memory, offset)
+
+
+def unbind(layout: Layout, place: torch.device) -> None:
+    """Point every tensor at a placeholder: right shape, dtype and device, NaN, almost no memory.
+
+    A tensor of integers becomes zeros.
+    """
+    fillers: dict[torch.dtype, torch.Tensor] = {}
+    for group, _ in layout.groups:
+        for leaf in group.leaves:
+            dtype = leaf.tensor.dtype
+            if dtype not in fillers:
+                fillers[dtype] = _filler(dtype, place)
+            leaf.tensor.data = fillers[dtype].expand(leaf.shape)
+
+
+def checksums(memory: torch.Tensor) -> list[int]:
+    """Return a checksum of each piece that tells when bytes change or change places.
+
+    The sum over 64-bit words of word x (2 x position + 1), modulo 2**64: the same on every device.
+    """
+    import torch
+
+    words = memory.view(torch.int64)
+    length = min(PIECE // 8, words.numel())
+    weights = torch.arange(1, 2 * length, 2, device=memory.device)
+    scratch = torch.empty_like(weights)
+    sums = []
+    for start in range(0, words.numel(), length or 1):
+        part = words[start : start + length]
+        product = torch.mul(part, weights[: part.numel()], out=scratch[: part.numel()])
+        sums.append(product.sum())
+    found: list[int] = torch.stack(sums).tolist() if sums else []
+    return found
+
+
+def piece_names(layout: Layout, piece: int) -> Sequence[str]:
+    """Return the names of the tensors that lie in a piece, by its number."""
+    start, end = piece * PIECE, (piece + 1) * PIECE
+    return [
+        leaf.name
+        for group, offset in layout.groups
+        if offset < end and offset + group.bytes > start
+        for leaf in group.leaves
+    ]
+
+
+def _bind(group: Group, memory: torch.Tensor, offset: int) -> None:
+    import torch
+
+    storage, base = memory.untyped_storage(), memory.storage_offset() + offset
+    for leaf in group.leaves:
+        dtype = leaf.tensor.dtype
+        view = torch.empty(0, dtype=dtype, device=memory.device)
+        first = (base + leaf.offset) // dtype.itemsize
+        leaf.tensor.data = view.set_(storage, first, leaf.shape, leaf.stride)
+
+
+def _filler(dtype: torch.dtype, place: torch.device) -> torch.Tensor:
+    import torch
+
+    if dtype.is_floating_point or dtype.is_complex:
+        with suppress(RuntimeError, NotImplementedError):
+            return torch.full((), float("nan")).to(dtype).to(place)
+    # Packed formats know neither NaN nor conversion: their zero bits must do, under the guard.
+    return torch.zeros(dtype.itemsize, dtype=torch.uint8, device=place).view(dtype)[0]
+
+
+def _trim() -> None:
+    # Without it glibc keeps what the originals leave, and the peak is twice the model.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

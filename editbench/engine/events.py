@@ -1,0 +1,199 @@
+"""What the engine announces. Every display, log and observer is fed from these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from editbench.records import Json
+
+Phase = Literal["edit", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened; ``time`` is seconds since the epoch."""
+
+    kind: ClassVar[str] = "event"
+    time: float
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the event as JSON values, its kind first."""
+        return {"event": self.kind} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    kind: ClassVar[str] = "run.start"
+    run: str  #: name of the run's folder
+    folder: str
+    suite: str
+    editor: str
+    judge: str
+    categories: Mapping[str, int]  #: pairs by category, in the suite's order
+    reused_edits: Mapping[str, int]  #: finished in an earlier session, by category
+    reused_scores: Mapping[str, int]
+    notes: tuple[str, ...] = ()  #: what the user should know, such as that scores mean nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Checking(Event):
+    """The suite is being read and its images decoded, before anything is planned."""
+
+    kind: ClassVar[str] = "check"
+    suite: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Event):
+    kind: ClassVar[str] = "plan"
+    placement: str
+    batches: int  #: phase batches
+    swaps: int  #: that this session will make
+    naive_swaps: int  #: pair by pair
+    text: str  #: Plan.describe()
+
+
+@dataclass(frozen=True, slots=True)
+class Loading(Event):
+    """A model is being read into host memory."""
+
+    kind: ClassVar[str] = "load.start"
+    model: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Event):
+    kind: ClassVar[str] = "load"
+    model: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Swapping(Event):
+    """The model on the device is about to change. ``old`` is empty for the first one."""
+
+    kind: ClassVar[str] = "swap.start"
+    old: str
+    new: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped(Event):
+    """The device holds ``new``. Counts as a swap when ``old`` is not empty."""
+
+    kind: ClassVar[str] = "swap"
+    old: str
+    new: str
+    bytes: int  #: moved to the device
+    seconds: float
+    number: int  #: swaps made so far, this one included
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted(Event):
+    kind: ClassVar[str] = "phase.start"
+    phase: Phase
+    batch: int  #: phase batch, from 1
+    items: int  #: to do in it
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnded(Event):
+    kind: ClassVar[str] = "phase"
+    phase: Phase
+    batch: int
+    done: int
+    failed: int
+    seconds: float
+    busy: float  #: seconds the device worked for it
+
+
+@dataclass(frozen=True, slots=True)
+class Edited(Event):
+    """An edit is durable."""
+
+    kind: ClassVar[str] = "edit"
+    pair: str
+    category: str
+    seconds: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored(Event):
+    """A verdict is durable. ``overall`` is None unless ``state`` is ok."""
+
+    kind: ClassVar[str] = "score"
+    pair: str
+    category: str
+    seconds: float
+    state: str
+    overall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """A pair failed for good in this session."""
+
+    kind: ClassVar[str] = "failed"
+    phase: Phase
+    pair: str
+    category: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    kind: ClassVar[str] = "retry"
+    phase: Phase
+    pair: str
+    message: str
+    batch: int  #: size of the next attempt's batch
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Event):
+    """Bytes in use and allowed, now. 0 allowed means unlimited."""
+
+    kind: ClassVar[str] = "memory"
+    device: str
+    device_used: int
+    device_limit: int
+    host_used: int
+    host_limit: int
+    spill_used: int
+    spill_limit: int
+    resident: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    """A sentence for the user: a stale lock, a damaged result redone, a disk that fills."""
+
+    kind: ClassVar[str] = "notice"
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Event):
+    kind: ClassVar[str] = "stopping"
+    now: bool  #: at the next step rather than after the items on the device
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    kind: ClassVar[str] = "run.end"
+    status: Literal["ok", "failed", "stopped"]
+    seconds: float
+    swaps: int
+    summary: Mapping[str, Any]  #: as in summary.json; empty when stopped early

@@ -1,0 +1,95 @@
+"""What makes two results the same. Pure.
+
+A key is a hash over canonical JSON of everything that determines a result, and of nothing else:
+never the position in the list, the batch size, the device, a path or the pair's id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from editbench.records import Json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SCHEMA = 1  #: raise it and every stored result is computed anew
+
+
+def canonical(value: Json) -> bytes:
+    """Return the one way to write a JSON value. Raises ``TypeError`` for anything else, NaN too."""
+    _check(value)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return text.encode("ascii")
+
+
+def _check(value: Json) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if type(key) is not str:
+                raise TypeError(f"a key must hash str names, got {key!r}")
+            _check(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check(inner)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"cannot hash {value}")
+    elif value is not None and type(value) not in (str, int, bool):
+        raise TypeError(f"cannot hash a {type(value).__name__}: {value!r}")
+
+
+def digest(kind: str, value: Json) -> str:
+    """Return the hash of a value, 64 hex digits; ``kind`` keeps different uses apart."""
+    return hashlib.sha256(f"editbench:{kind}:{SCHEMA}\0".encode() + canonical(value)).hexdigest()
+
+
+def pixel_hash(image: Image) -> str:
+    """Return the hash of an image's mode, size and raw pixels, 64 hex digits."""
+    state = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\0".encode())
+    state.update(image.tobytes())
+    return state.hexdigest()
+
+
+def seed_of(pixels: Sequence[str], instruction: str, *, base: int, repeat: int = 0) -> int:
+    """Return the seed, below 2**63, of what a pair is; the same wherever it stands in its suite."""
+    value = {"pixels": list(pixels), "instruction": instruction, "base": base, "repeat": repeat}
+    return int(digest("seed", value)[:16], 16) >> 1
+
+
+def edit_key(pixels: Sequence[str], instruction: str, *, editor: str, seed: int) -> str:
+    """Return the key of an edit.
+
+    ``pixels`` are the hashes of its sources in order, ``editor`` the digest of its identity.
+    """
+    value = {"pixels": list(pixels), "instruction": instruction, "editor": editor, "seed": seed}
+    return "e:" + digest("edit", value)
+
+
+def verdict_key(
+    edit: str,
+    sources: Sequence[str],
+    *,
+    judge: str,
+    system: str,
+    user: str,
+    contract: str,
+) -> str:
+    """Return the key of a reply.
+
+    ``edit`` and ``sources`` are the hashes of the pixels that the judge sees, ``judge`` and
+    ``contract`` the digests of its identity and of the schema that it must satisfy.
+    """
+    value = {
+        "edit": edit,
+        "sources": list(sources),
+        "judge": judge,
+        "system": system,
+        "user": user,
+        "contract": contract,
+    }
+    return "v:" + digest("verdict", value)

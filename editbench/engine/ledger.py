@@ -1,0 +1,239 @@
+"""What is known of every pair of a run: one compact row each, filled from the store.
+
+The store is the checkpoint: a fresh ledger over the same store is the whole of resuming.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from editbench.engine import keys
+from editbench.engine.plan import Work
+from editbench.engine.protocols import Suite
+from editbench.engine.spill import Spill
+from editbench.engine.store import Store
+from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
+
+TYPICAL_EDIT = 1_300_000  #: bytes of a stored edit, until this run has edits to measure
+
+
+class Facts(Protocol):
+    """What was learned of a pair's sources when the suite was checked."""
+
+    @property
+    def pixels(self) -> tuple[str, ...]:
+        """The hash of each source's pixels, in order."""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The width and height of each source."""
+
+
+class Prompt(Protocol):
+    """What a judge is asked about one pair."""
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def contract(self) -> Mapping[str, Json]: ...
+
+
+class Rules(NamedTuple):
+    """What besides the pairs determines the results."""
+
+    editor: Mapping[str, Json]  #: the editor's identity
+    judge: Mapping[str, Json]  #: the judge's identity
+    seed: int
+    seed_policy: str  #: "pair" or "fixed"
+    prompt: Callable[[Pair], Prompt]
+    parse: Callable[[Pair, Reply], Verdict]
+
+
+class Ledger:
+    """The state of every pair. Used from one thread at a time, but for ``key`` and ``ask``."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        facts: Sequence[Facts | str],
+        rules: Rules,
+        *,
+        store: Store,
+        spill: Spill,
+    ) -> None:
+        self.suite = suite
+        self.facts = facts
+        self.failures: dict[int, Failure] = {}
+        self._rules = rules
+        self._editor = keys.digest("model", dict(rules.editor))
+        self._judge = keys.digest("model", dict(rules.judge))
+        self._contracts: dict[int, tuple[object, str]] = {}
+        self._store = store
+        self._spill = spill
+        count = len(suite)
+        self._keys = bytearray(32 * count)
+        self._pixels = bytearray(32 * count)  # of the edit; zeros while there is none
+        self._width = array("I", bytes(4 * count))
+        self._height = array("I", bytes(4 * count))
+        self._scored = bytearray(count)
+        self._category = array("H", bytes(2 * count))
+        self.categories: list[str] = []
+        self._read()
+
+    def __len__(self) -> int:
+        return len(self.suite)
+
+    def _read(self) -> None:
+        """Fill every row from the suite and the store."""
+        numbers: dict[str, int] = {}
+        for index in range(len(self)):
+            pair = self.suite[index]
+            self._category[index] = numbers.setdefault(pair.category, len(numbers))
+            facts = self.facts[index]
+            if isinstance(facts, str):
+                self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
+                continue
+            key = keys.edit_key(
+                facts.pixels, pair.instruction, editor=self._editor, seed=self.seed(pair, facts)
+            )
+            self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
+            edit = self._spill.facts(key)
+            if edit is not None:
+                self.edited(index, edit)
+                self._scored[index] = self.verdict_key(pair, index, edit.pixels) in self._store
+        self.categories = list(numbers)
+
+    def seed(self, pair: Pair, facts: Facts) -> int:
+        """Return the seed of a pair's edit."""
+        if self._rules.seed_policy == "fixed":
+            return self._rules.seed
+        return keys.seed_of(facts.pixels, pair.instruction, base=self._rules.seed)
+
+    def key(self, index: int) -> str:
+        """Return the key of a pair's edit."""
+        return "e:" + self._keys[32 * index : 32 * index + 32].hex()
+
+    def prompt(self, pair: Pair) -> Prompt:
+        """Return what the judge is asked about a pair."""
+        return self._rules.prompt(pair)
+
+    def parse(self, pair: Pair, reply: Reply) -> Verdict:
+        """Return the verdict that a reply amounts to."""
+        return self._rules.parse(pair, reply)
+
+    def verdict_key(self, pair: Pair, index: int, pixels: str) -> str:
+        """Return the key of the reply about an edit with these pixels."""
+        prompt = self.prompt(pair)
+        facts = self.facts[index]
+        assert not isinstance(facts, str)  # a pair without sources has no edit to judge
+        return keys.verdict_key(
+            pixels,
+            facts.pixels,
+            judge=self._judge,
+            system=prompt.system,
+            user=prompt.user,
+            contract=self._contract(prompt.contract),
+        )
+
+    def _contract(self, contract: Mapping[str, Json]) -> str:
+        # A run has a handful of contracts, shared by many prompts; each is hashed once.
+        known = self._contracts.get(id(contract))
+        if known is None or known[0] is not contract:
+            known = (contract, keys.digest("contract", dict(contract)))
+            self._contracts[id(contract)] = known
+        return known[1]
+
+    def category(self, index: int) -> str:
+        """Return a pair's category."""
+        return self.categories[self._category[index]]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return the width and height of a pair's edit; zeros while there is none."""
+        return self._width[index], self._height[index]
+
+    def edited(self, index: int, edit: Edit) -> None:
+        """Note that a pair's edit is stored."""
+        self._pixels[32 * index : 32 * index + 32] = bytes.fromhex(edit.pixels)
+        self._width[index], self._height[index] = edit.width, edit.height
+
+    def lost(self, index: int) -> None:
+        """Note that a pair's edit turned out to be gone or damaged."""
+        self._width[index] = self._height[index] = 0
+
+    def scored(self, index: int) -> None:
+        """Note that a pair's verdict is stored."""
+        self._scored[index] = 1
+
+    def is_scored(self, index: int) -> bool:
+        return bool(self._scored[index])
+
+    def is_edited(self, index: int) -> bool:
+        return self._width[index] > 0
+
+    def work(self) -> Work:
+        """Return what is left, failures of this session aside."""
+        missing, ready, done = array("I"), array("I"), 0
+        for index in range(len(self)):
+            if self._scored[index]:
+                done += 1
+            elif index not in self.failures:
+                (ready if self._width[index] else missing).append(index)
+        first = sum(self._category[index] == self._category[missing[0]] for index in missing)
+        stats = self._spill.stats()
+        return Work(
+            missing=missing,
+            ready=ready,
+            done=done,
+            edit_bytes=stats.on_disk // stats.images if stats.images else TYPICAL_EDIT,
+            first=first,
+        )
+
+    def count(self, test: Callable[[int], bool]) -> dict[str, int]:
+        """Return how many pairs of each category pass a test, in the suite's order."""
+        counts = dict.fromkeys(self.categories, 0)
+        for index in range(len(self)):
+            if test(index):
+                counts[self.category(index)] += 1
+        return counts
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what is known of each pair, in the suite's order, from the store."""
+        for index in range(len(self)):
+            yield self._outcome(index)
+
+    def _outcome(self, index: int) -> Outcome:
+        pair = self.suite[index]
+        edit = self._spill.facts(self.key(index)) if self._width[index] else None
+        failure = self.failures.get(index)
+        if edit and self._scored[index]:
+            record = self._store.get(self.verdict_key(pair, index, edit.pixels))
+            if record is not None:
+                reply = read_reply(record.header, record.payload)
+                seconds = float(record.header["seconds"])
+                return Outcome(pair, self.parse(pair, reply), edit, reply, seconds)
+        state = failure.state if failure else "judge_failed" if edit else "edit_failed"
+        failure = failure or Failure(state, "NotRun", "the run ended before this pair's turn", 0)
+        return Outcome(pair, Verdict(state, message=failure.message), edit, failure=failure)
+
+
+def write_reply(reply: Reply, *, seconds: float, provenance: str) -> tuple[dict[str, Json], bytes]:
+    """Return a reply as a record's header and payload."""
+    header = {
+        "finish": reply.finish,
+        "tokens": reply.tokens,
+        "seconds": round(seconds, 6),
+        "provenance": provenance,
+    }
+    return header, reply.text.encode("utf-8", "surrogatepass")
+
+
+def read_reply(header: Mapping[str, Json], payload: bytes) -> Reply:
+    """Return the reply that a record holds."""
+    text = payload.decode("utf-8", "surrogatepass")
+    return Reply(text, header["finish"], header["tokens"])

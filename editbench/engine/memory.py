@@ -1,0 +1,127 @@
+"""Budgets, and the byte-weighted limit that stands before every decode.
+
+Budgets are bytes, never item counts. Host memory is read with the container's limit in mind.
+Does not cover the device's memory (see devices) nor the disk's (see store).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+RESERVE = 2 * 10**9  #: bytes of host memory that are never planned with
+SHARE = 0.25  #: of what is free, for decoded images, unless told otherwise
+CHANNELS = 3  #: bytes a decoded pixel takes; every image is 8-bit RGB inside the engine
+
+
+def pixel_bytes(width: int, height: int) -> int:
+    """Return the bytes of a decoded image."""
+    return width * height * CHANNELS
+
+
+def host_available(root: Path = Path("/")) -> int:
+    """Return the bytes this process may still take: the least of MemAvailable and the cgroup's.
+
+    Reads cgroup v2 and v1 below ``root``; a file that is absent limits nothing.
+    """
+    limits = [_meminfo(root)]
+    for limit, usage in (
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        (
+            "sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        allowed, used = _number(root / limit), _number(root / usage)
+        if allowed is not None:
+            limits.append(allowed - (used or 0))
+    known = [limit for limit in limits if limit is not None]
+    return max(0, min(known)) if known else RESERVE
+
+
+def host_budget(asked: int | float | None, *, available: int) -> int:
+    """Return the bytes for decoded images: as asked, or a share of what is available."""
+    if isinstance(asked, int):
+        return asked
+    if asked is not None:
+        return int(available * asked)
+    return max(256 * 10**6, int((available - RESERVE) * SHARE))
+
+
+def _meminfo(root: Path) -> int | None:
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0].split()[1]) * 1024 if found else None
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None  # "max" limits nothing
+
+
+class ByteLimit:
+    """Admits work by its bytes, first come first served. Used from one event loop only.
+
+    Work larger than the whole limit is admitted alone, so that no item can block a run for ever.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self.peak = 0
+        self._waiting: deque[tuple[int, anyio.Event]] = deque()
+
+    def _fits(self, size: int) -> bool:
+        return self.used == 0 or self.used + size <= self.limit
+
+    def _take(self, size: int) -> None:
+        self.used += size
+        self.peak = max(self.peak, self.used)
+
+    async def acquire(self, size: int) -> None:
+        """Wait until ``size`` bytes may be used, and take them."""
+        if not self._waiting and self._fits(size):
+            self._take(size)
+            return
+        turn = anyio.Event()
+        entry = (size, turn)
+        self._waiting.append(entry)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():  # admitted and cancelled at the same time
+                self.release(size)
+            else:
+                self._waiting.remove(entry)
+                self._admit()
+            raise
+
+    def release(self, size: int) -> None:
+        """Give ``size`` bytes back and admit whoever fits now."""
+        self.used -= size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size, turn = self._waiting.popleft()
+            self._take(size)
+            turn.set()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Take ``size`` bytes for the length of a block."""
+        await self.acquire(size)
+        try:
+            yield
+        finally:
+            self.release(size)

@@ -1,0 +1,91 @@
+"""Brings the models that a phase needs onto the device, and lets go of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from editbench.engine.events import Event, Loaded, Loading, Swapped, Swapping
+from editbench.engine.lanes import Lane
+from editbench.engine.protocols import Model
+from editbench.engine.residency import ResidencyManager
+
+Role = Literal["edit", "score"]
+
+
+class Models:
+    """The editor and the judge of a run. Every call of theirs happens on the device's lane."""
+
+    def __init__(
+        self,
+        models: Mapping[Role, Model],
+        residency: ResidencyManager,
+        lane: Lane,
+        emit: Callable[[Event], None],
+        *,
+        reserve: int,
+    ) -> None:
+        self.swaps = 0
+        self._models = models
+        self._residency = residency
+        self._lane = lane
+        self._emit = emit
+        self._loaded: set[Role] = set()
+        self._last: Role | None = None  # whose phase the device last worked for
+        sizes = {role: model.footprint for role, model in models.items()}
+        residency.plan(sizes, reserve=reserve)
+
+    @property
+    def resident(self) -> tuple[str, ...]:
+        """Names of the models on the device."""
+        return tuple(self._models[role].name for role in self._models if self._on_device(role))
+
+    def _on_device(self, role: Role) -> bool:
+        return role in self._loaded and role in self._residency.resident
+
+    async def ready(self, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
+        """Make the models of these roles resident; drop those that are not needed ``later``."""
+        for role in sorted(self._loaded - {*roles, *later}):
+            await self._drop(role)
+        for role in roles:
+            if role not in self._loaded:
+                await self._load(role)
+            await self._acquire(role, alone=len(roles) == 1)
+
+    async def _load(self, role: Role) -> None:
+        model = self._models[role]
+        self._emit(Loading(time.time(), model.name, model.footprint))
+        start = time.perf_counter()
+        await self._lane.run(model.load)
+        size = await self._lane.run(self._residency.adopt, role, model.modules())
+        self._loaded.add(role)
+        self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
+
+    async def _acquire(self, role: Role, *, alone: bool) -> None:
+        model = self._models[role]
+        changes = alone and self._last not in (None, role)
+        old = self._models[self._last].name if changes and self._last else ""
+        if not changes and self._on_device(role):
+            self._last = role
+            return
+        self._emit(Swapping(time.time(), old, model.name, self._residency.missing(role)))
+        move = await self._lane.run(self._residency.acquire, role)
+        self.swaps += bool(old)
+        self._last = role
+        self._emit(Swapped(time.time(), old, model.name, move.bytes, move.seconds, self.swaps))
+
+    async def _drop(self, role: Role) -> None:
+        await self._lane.run(self._residency.forget, role)
+        await self._lane.run(self._models[role].close)
+        self._loaded.discard(role)
+
+    def lease(self, role: Role) -> AbstractContextManager[object]:
+        """Keep a model resident for the length of a step. On the lane's thread."""
+        return self._residency.lease(role)
+
+    async def close(self) -> None:
+        """Let go of every model."""
+        for role in sorted(self._loaded):
+            await self._drop(role)

@@ -1,0 +1,111 @@
+"""What the engine asks of an editor, a judge, a suite and an observer. No base classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from editbench.records import Json, Pair, Picture, Reply
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from editbench.engine.events import Event
+
+Stop = Callable[[], bool]  #: true once the step should be abandoned; then raise ``Stopped``
+
+
+@dataclass(frozen=True, slots=True)
+class EditRequest:
+    """One edit to make."""
+
+    pair_id: str
+    images: tuple[Image, ...]  #: RGB, EXIF-upright
+    instruction: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One edit to judge."""
+
+    pair_id: str
+    images: tuple[Image, ...]  #: RGB: the sources in order, then the edit, then a reference if any
+    system: str
+    user: str
+    contract: Mapping[str, Json]  #: JSON schema that the reply must satisfy
+
+
+class Model(Protocol):
+    """What editors and judges have in common. Every method is called from one thread."""
+
+    @property
+    def name(self) -> str:
+        """A short name for people, such as ``Qwen-Image-Edit``."""
+
+    @property
+    def identity(self) -> Mapping[str, Json]:
+        """Everything of this model that determines its output: backend name and version, model,
+        resolved revision or hash of the weights, dtype, quantisation, fully resolved arguments.
+        Known before ``load``; canonical JSON values only.
+        """
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of weights on the device, known before ``load``. 0 for a model that needs none."""
+
+    @property
+    def max_batch(self) -> int:
+        """Largest number of requests that one call may take; 1 unless proven to batch."""
+
+    def working_bytes(self, width: int, height: int) -> int:
+        """Estimated bytes beside the weights that one request of this size needs on the device."""
+
+    def load(self) -> None:
+        """Read the model into host memory. Raises ``BackendError``."""
+
+    def modules(self) -> Mapping[str, Any]:
+        """The loaded ``torch.nn.Module``s by name, for the ResidencyManager; empty if none."""
+
+    def provenance(self) -> Mapping[str, Json]:
+        """What is recorded beside results but is no part of the key: library versions, repairs."""
+
+    def close(self) -> None:
+        """Let go of everything. Idempotent."""
+
+
+@runtime_checkable
+class Editor(Model, Protocol):
+    """An image editor."""
+
+    def edit(self, requests: Sequence[EditRequest], *, stop: Stop) -> list[Image]:
+        """Return one image for each request, in order. Raises ``Stopped``, ``OutOfMemory``."""
+
+
+@runtime_checkable
+class Judge(Model, Protocol):
+    """A vision-language judge."""
+
+    def ask(self, questions: Sequence[Question], *, stop: Stop) -> list[Reply]:
+        """Return one reply for each question, in order. Raises ``Stopped``, ``OutOfMemory``."""
+
+
+class Suite(Protocol):
+    """Pairs, read lazily. Random access must not load images or more than a few pairs."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pair: ...
+
+    def read(self, picture: Picture) -> bytes:
+        """Return the encoded bytes of an image. Raises ``SuiteError``. Any thread."""
+
+
+class Observer(Protocol):
+    """Receives every event, in order, on the event loop's thread. Must not block."""
+
+    def __call__(self, event: Event) -> None: ...

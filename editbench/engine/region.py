@@ -1,0 +1,123 @@
+"""The device memory that models take turns in, and whose bytes it holds at the moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from editbench.engine.devices import Device, Stop, never
+from editbench.engine.placement import Claim, Extents, Placement, claim, overlay, subtract
+from editbench.errors import DoesNotFit
+from editbench.units import format_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+
+class Region:
+    """One allocation, made at the first load, in which every model has its own extent.
+
+    Sizes may change until then at no cost. Afterwards a size that leaves the loaded models where
+    they are costs nothing either; any other makes the region outgrown, and it is to be dropped
+    and every model loaded anew from its master.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._sizes: dict[str, int] = {}
+        self._reserve = 0
+        self._limit = 0  # bytes it might have had when it was allocated
+        self._memory: torch.Tensor | None = None
+        self._placement = Placement(0, {})
+        self._held: dict[str, Extents] = {}
+
+    @property
+    def bytes(self) -> int:
+        """What it takes on the device."""
+        return 0 if self._memory is None else self._memory.numel()
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the models no longer fit in it as they are. Raises ``DoesNotFit``."""
+        return self._memory is not None and not self._suits(self._wanted())
+
+    def plan(self, sizes: Mapping[str, int], *, reserve: int) -> Placement:
+        """Take note of all sizes and place them. Raises ``DoesNotFit`` and notes nothing."""
+        placement = overlay(sizes, capacity=self._capacity(reserve))
+        self._sizes, self._reserve = dict(sizes), reserve
+        return placement
+
+    def resize(self, name: str, size: int) -> None:
+        """Take note of how many bytes a model really has."""
+        self._sizes[name] = size
+
+    def claim(self, name: str) -> Claim:
+        """Say what loading a model would copy, and who would lose bytes. Raises ``DoesNotFit``."""
+        placement = self._wanted()
+        if self._memory is None or not self._suits(placement):
+            return Claim((placement.extents[name],), dict(self._held))
+        return claim(placement, self._held, name=name)
+
+    def load(self, name: str, master: torch.Tensor, *, stop: Stop = never) -> torch.Tensor:
+        """Copy what the region lacks of a model and return the model's bytes in it.
+
+        Nothing may point at bytes that others lose. If it raises, what was whole stays whole, and
+        the model is not.
+        """
+        placement = self._wanted()
+        if self._memory is None:
+            limit = self._capacity(self._reserve)
+            self._memory = self._device.allocate(placement.capacity)
+            self._limit = limit
+            log.debug("the region on %s is %s", self._device.name, format_bytes(self.bytes))
+        self._placement = placement
+        missing, lost = claim(placement, self._held, name=name)
+        for other, extents in lost.items():
+            self._lose(other, extents)
+        home = placement.extents[name]
+        for start, end in missing:
+            source = master[start - home.start : end - home.start]
+            self._device.copy(self._memory[start:end], source, stop=stop)
+        self._device.synchronize()
+        self._held[name] = (home,)
+        return self._memory[home.start : home.start + master.numel()]
+
+    def discard(self, name: str) -> None:
+        """Let go of a model's bytes."""
+        self._lose(name, self._held.get(name, ()))
+
+    def drop(self) -> None:
+        """Give the memory back. Nothing may point into it."""
+        if self._memory is not None:
+            self._device.release(self._memory)
+        self._memory = None
+        self._held.clear()
+
+    def _capacity(self, reserve: int) -> int:
+        return self._device.free() + self.bytes - reserve
+
+    def _wanted(self) -> Placement:
+        if self._memory is not None:
+            with suppress(DoesNotFit):
+                placement = overlay(self._sizes, capacity=self._limit)
+                if self._suits(placement):
+                    return placement
+        return overlay(self._sizes, capacity=self._capacity(self._reserve))
+
+    def _suits(self, placement: Placement) -> bool:
+        return placement.capacity <= self.bytes and all(
+            placement.extents[name] == self._placement.extents[name] for name in self._held
+        )
+
+    def _lose(self, name: str, extents: Extents) -> None:
+        if self._memory is None:
+            return
+        left = subtract(self._held.pop(name, ()), extents)
+        if left:
+            self._held[name] = left
+        for start, end in extents:
+            self._device.discard(self._memory[start:end])

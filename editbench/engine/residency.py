@@ -1,0 +1,387 @@
+"""The one owner of what is on the device: it alone moves models and empties the allocator's cache.
+
+Weights do not change, so their host copy is the master and taking a model off the device copies
+nothing. Does not decide when to change models (see plan) and runs none. Every call comes from the
+thread that runs the models.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from editbench.engine import arena
+from editbench.engine.arena import Layout
+from editbench.engine.devices import Device, Stop, never
+from editbench.engine.leaves import Leaf, Loose, leaves, loose, tensors
+from editbench.engine.placement import Placement, aligned, overlay, total
+from editbench.engine.region import Region
+from editbench.errors import BackendError, MachineError, NotResident, OutOfMemory
+from editbench.units import format_bytes
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn import Module
+
+Verify = Literal["off", "first", "always"]
+
+log = logging.getLogger(__name__)
+
+
+class Move(NamedTuple):
+    """A change of the model on the device; ``old`` is the one that had to leave, if any."""
+
+    old: str
+    new: str
+    bytes: int  #: copied to the device
+    seconds: float
+
+
+class _Seal(NamedTuple):
+    """How a tensor was left, to see whether somebody else touched it."""
+
+    address: int
+    version: int
+
+
+@dataclass(slots=True, eq=False)
+class _Model:
+    name: str
+    modules: Mapping[str, Module]
+    loose: Loose
+    moving: Layout
+    fixed: Layout
+    home: torch.Tensor  #: where the fixed tensors are
+    master: torch.Tensor  #: the host's bytes of the moving ones
+    pinned: bool = True
+    sums: list[int] = field(default_factory=list)
+    verified: bool = False
+    resident: bool = False
+    leases: int = 0
+    seals: dict[int, _Seal] = field(default_factory=dict)  #: by id of the tensor
+
+    @property
+    def bytes(self) -> int:
+        return self.moving.bytes + self.fixed.bytes
+
+
+class ResidencyManager:
+    """Holds the masters of all models in host memory, and on the device those that fit.
+
+    ``verify`` says when the device's bytes are compared with the master: after the first load of
+    each model, after every one, or never. ``clock`` returns seconds.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        verify: Verify = "first",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.device = device
+        self.moves: list[Move] = []  #: every change so far
+        self._verify = verify
+        self._clock = clock
+        self._models: dict[str, _Model] = {}
+        self._region = Region(device)
+        self._latest = ""
+
+    @property
+    def resident(self) -> tuple[str, ...]:
+        """The models that can run now."""
+        return tuple(model.name for model in self._models.values() if model.resident)
+
+    @property
+    def used(self) -> int:
+        """Bytes of the device taken by weights, room kept for them included."""
+        return self._region.bytes + sum(model.home.numel() for model in self._models.values())
+
+    @property
+    def host_used(self) -> int:
+        """Bytes of masters in host memory; none where host memory is the device's."""
+        return sum(model.master.numel() for model in self._models.values())
+
+    @property
+    def pageable(self) -> int:
+        """Bytes of masters that could not be pinned, and so move several times slower."""
+        return sum(model.master.numel() for model in self._models.values() if not model.pinned)
+
+    @property
+    def moved_back(self) -> int:
+        """Bytes copied from the device to the host: 0, always."""
+        return self.device.copied_back
+
+    def plan(self, sizes: Mapping[str, int], *, reserve: int = 0) -> Placement:
+        """Say how many bytes the models will have, before all of them are there.
+
+        Estimates do: adopting a model corrects its size. ``reserve`` bytes of the device stay free
+        for what models need beside their weights. Raises ``DoesNotFit``.
+        """
+        if self.device.unified:
+            return overlay(sizes, capacity=sum(map(aligned, sizes.values())))
+        known = {name: model.moving.bytes for name, model in self._models.items()}
+        return self._region.plan({**sizes, **known}, reserve=reserve)
+
+    def adopt(self, name: str, modules: Mapping[str, Any]) -> int:
+        """Take charge of a loaded model and return its bytes on the device, alignment included.
+
+        Its weights go to their final place in host memory. It can run at once if that is the
+        device's memory, or if it has no weights. Raises ``BackendError`` for weights that cannot be
+        owned, ``OutOfMemory``, ``MachineError``; the model is then as it was.
+        """
+        if name in self._models:
+            raise ValueError(f"{name!r} is adopted already")
+        model = self._take(name, modules)
+        self._models[name] = model
+        if model.moving.bytes:
+            self._region.resize(name, model.moving.bytes)
+            self._unbind(model)
+        else:
+            model.resident = True
+        _guard(model, self.device.name)
+        log.debug("adopted %s, %s, not moved: %s", name, format_bytes(model.bytes), model.loose)
+        return model.bytes
+
+    def bytes(self, name: str) -> int:
+        """Return the bytes of an adopted model on the device, alignment included."""
+        return self._model(name).bytes
+
+    def loose(self, name: str) -> Loose:
+        """Return how many tensors a model has as plain attributes. They are left to the model."""
+        return self._model(name).loose
+
+    def missing(self, name: str) -> int:
+        """Return the bytes that ``acquire`` would copy now. Raises ``DoesNotFit``."""
+        model = self._model(name)
+        return 0 if model.resident else total(self._region.claim(name).missing)
+
+    def acquire(self, name: str, *, stop: Stop = never) -> Move:
+        """Make a model ready to run, copying only the bytes that the device lacks.
+
+        Raises ``RuntimeError`` while another model is leased, ``BackendError`` if someone else
+        changed or moved weights, ``DoesNotFit``, ``OutOfMemory``, ``Stopped``, and ``MachineError``
+        if the device fails. After any of them the masters are whole and the call can be repeated.
+        """
+        model = self._model(name)
+        started = self._clock()
+        for each in self._models.values():
+            _check(each)
+        copied = 0 if model.resident else self._load(model, stop)
+        old = self._latest if self._latest not in (name, *self.resident) else ""
+        self._latest = name
+        move = Move(old, name, copied, self._clock() - started)
+        if old or copied:
+            self.moves.append(move)
+        return move
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[None]:
+        """Keep a model where it is for the length of a step. Raises ``NotResident``."""
+        model = self._model(name)
+        if not model.resident:
+            raise NotResident(f"{name} is not on {self.device.name}", hint="acquire it first")
+        model.leases += 1
+        try:
+            yield
+        finally:
+            model.leases -= 1
+
+    def evict(self, name: str) -> None:
+        """Take a model off the device; nothing is copied. A model that never moves stays.
+
+        Raises ``RuntimeError`` while it is leased, ``BackendError`` as ``acquire`` does.
+        """
+        model = self._model(name)
+        _refuse_leased([model], f"evict {name}")
+        _check(model)
+        if model.moving.bytes:
+            self._unbind(model)
+            self._region.discard(name)
+
+    def forget(self, name: str) -> None:
+        """Drop a model and its master. Its modules cannot run any more, and say so.
+
+        Raises ``RuntimeError`` while it is leased.
+        """
+        model = self._model(name)
+        _refuse_leased([model], f"forget {name}")
+        self._unbind(model)
+        self._region.discard(name)
+        arena.unbind(model.fixed, self.device.place)
+        self.device.unregister(model.master)
+        self.device.release(model.home)
+        # The guard outlives the model, and its memory must not outlive it with the guard.
+        model.master = model.home = arena.host_memory(0)
+        model.resident = False
+        del self._models[name]
+
+    def close(self) -> None:
+        """Drop every model and give all memory back."""
+        for name in list(self._models):
+            self.forget(name)
+        self._region.drop()
+        self.trim()
+
+    def trim(self) -> None:
+        """Give back to the device what the allocator keeps for later."""
+        self.device.empty_cache()
+
+    def _model(self, name: str) -> _Model:
+        if name not in self._models:
+            raise ValueError(f"{name!r} is not adopted; {', '.join(self._models) or 'nothing'} is")
+        return self._models[name]
+
+    def _take(self, name: str, modules: Mapping[str, Module]) -> _Model:
+        groups = leaves(modules)
+        if self.device.unified:
+            fixed, moving = arena.lay_out(groups), arena.lay_out(())
+            home = self.device.allocate(fixed.bytes)
+            arena.fill(fixed, home)
+            return _Model(name, modules, loose(modules), moving, fixed, home, arena.host_memory(0))
+        fixed = arena.lay_out(group for group in groups if group.fixed)
+        moving = arena.lay_out(group for group in groups if not group.fixed)
+        home = self._allocate(fixed.bytes)
+        try:
+            self._copy_fixed(fixed, home)
+            master = arena.host_memory(moving.bytes)
+        except BaseException:
+            self.device.release(home)
+            raise
+        arena.fill(moving, master)
+        arena.bind(fixed, home)
+        model = _Model(name, modules, loose(modules), moving, fixed, home, master)
+        model.pinned = self.device.register(master)
+        model.sums = [] if self._verify == "off" else arena.checksums(master)
+        return model
+
+    def _allocate(self, size: int) -> torch.Tensor:
+        try:
+            return self.device.allocate(size)
+        except OutOfMemory:
+            if not self._region.bytes:
+                raise
+        # The region has taken all there is: it comes back a little smaller at the next load.
+        for model in self._models.values():
+            self._unbind(model)
+        self._region.drop()
+        self.trim()
+        return self.device.allocate(size)
+
+    def _copy_fixed(self, fixed: Layout, home: torch.Tensor) -> None:
+        staged = arena.host_memory(fixed.bytes)
+        for group, offset in fixed.groups:
+            arena.copy_out(group, staged[offset : offset + group.bytes])
+        with self._device_errors("copying buffers"):
+            self.device.copy(home, staged)
+            self.device.synchronize()
+
+    def _load(self, model: _Model, stop: Stop) -> int:
+        others = [other for other in self._models.values() if other is not model]
+        _refuse_leased(others, f"load {model.name}")
+        missing, lost = self._region.claim(model.name)
+        for name in lost:
+            self._unbind(self._models[name])
+        if self._region.outgrown:
+            self._region.drop()
+            self.trim()
+        with self._device_errors(f"loading {model.name}"):
+            memory = self._region.load(model.name, model.master, stop=stop)
+            if self._verify == "always" or (self._verify == "first" and not model.verified):
+                self._compare(model, memory)
+        arena.bind(model.moving, memory)
+        model.resident = True
+        _seal(model)
+        return total(missing)
+
+    def _compare(self, model: _Model, memory: torch.Tensor) -> None:
+        found = arena.checksums(memory)
+        wrong = [
+            i for i, pair in enumerate(zip(model.sums, found, strict=True)) if len({*pair}) > 1
+        ]
+        if wrong:
+            self._region.discard(model.name)
+            names = arena.piece_names(model.moving, wrong[0])
+            raise MachineError(
+                f"{model.name} arrived damaged on {self.device.name}, in {len(wrong)} of "
+                f"{len(found)} pieces; the first holds {', '.join(names[:3])}",
+                hint="try again; if it recurs, test the machine's memory",
+            )
+        model.verified = True
+
+    def _unbind(self, model: _Model) -> None:
+        if model.moving.bytes:
+            arena.unbind(model.moving, self.device.place)
+            model.resident = False
+            _seal(model)
+
+    @contextmanager
+    def _device_errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as exc:
+            raise MachineError(f"{self.device.name} failed while {doing}: {exc}") from exc
+
+
+def _seal(model: _Model) -> None:
+    for leaf in _leaves(model.moving):
+        model.seals[id(leaf.tensor)] = _Seal(leaf.tensor.data_ptr(), _version(leaf.tensor))
+
+
+def _check(model: _Model) -> None:
+    """Raise ``BackendError`` if a weight is not as it was left."""
+    if not model.moving.bytes:
+        return
+    fixed = {id(leaf.tensor) for leaf in _leaves(model.fixed)}
+    for name, tensor, buffer in tensors(model.modules):
+        seal = model.seals.get(id(tensor))
+        if buffer or id(tensor) in fixed:
+            continue
+        if seal is None:
+            fault = "was added or replaced"
+        elif tensor.data_ptr() != seal.address:
+            fault = "was moved"
+        elif _version(tensor) != seal.version:
+            fault = "was changed in place, which a change of model would undo,"
+        else:
+            continue
+        raise BackendError(
+            f"{model.name}: {name} {fault} after the model was adopted",
+            hint="cast, fuse and add adapters in load(); leave moving models to editbench",
+        )
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _leaves(layout: Layout) -> Iterator[Leaf]:
+    return (leaf for group, _ in layout.groups for leaf in group.leaves)
+
+
+def _refuse_leased(models: Iterable[_Model], purpose: str) -> None:
+    leased = [model.name for model in models if model.leases]
+    if leased:
+        raise RuntimeError(f"cannot {purpose} while {' and '.join(leased)} is leased")
+
+
+def _guard(model: _Model, device: str) -> None:
+    """Make the modules refuse to run while they are not resident.
+
+    Children too: a VAE's ``encode`` does not pass through its own ``forward``.
+    """
+
+    def check(module: Module, args: object) -> None:
+        if not model.resident:
+            raise NotResident(
+                f"{type(module).__name__} of {model.name} was called while it is not on {device}",
+                hint="acquire it first",
+            )
+
+    for root in model.modules.values():
+        for module in (root, *root.children()):
+            module.register_forward_pre_hook(check)

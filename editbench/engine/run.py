@@ -1,0 +1,276 @@
+"""Wires one run: plan, phases, models, scheduler and ledger."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from editbench.engine import keys
+from editbench.engine.devices import Device
+from editbench.engine.events import (
+    Event,
+    Memory,
+    Notice,
+    Phase,
+    PhaseEnded,
+    PhaseStarted,
+    Planned,
+    Stopping,
+)
+from editbench.engine.lanes import Lane
+from editbench.engine.ledger import Ledger
+from editbench.engine.memory import ByteLimit
+from editbench.engine.models import Models, Role
+from editbench.engine.plan import Need, PhaseStep, Plan, Room, make_plan
+from editbench.engine.protocols import Editor, Judge, Model
+from editbench.engine.residency import ResidencyManager
+from editbench.engine.scheduler import Control, Limits, Scheduler
+from editbench.engine.spill import Spill
+from editbench.engine.stages import EditStage, LoadImages, ScoreStage
+from editbench.engine.store import Store
+from editbench.errors import EditbenchError, StoreFull
+
+POOL = 3  #: threads that decode, encode and store
+SAMPLE = 1.0  #: seconds between readings of the memory in use
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of."""
+
+    ledger: Ledger
+    editor: Editor
+    judge: Judge
+    store: Store
+    spill: Spill
+    device: Device
+    device_bytes: int | None  #: that weights and steps may take; None for no limit
+    host_bytes: int  #: for decoded images
+    load_images: LoadImages
+    edit_batch: int
+    score_batch: int
+    limits: Limits
+
+
+def plan_run(parts: Parts) -> Plan:
+    """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
+    room = Room(parts.device.name, parts.device_bytes, parts.store.room())
+    return make_plan(parts.ledger.work(), *needs(parts), room)
+
+
+def needs(parts: Parts) -> tuple[Need, Need]:
+    """Return what the editor and the judge take on the device."""
+    return (
+        _need(parts.editor, parts, parts.edit_batch),
+        _need(parts.judge, parts, parts.score_batch),
+    )
+
+
+def _need(model: Model, parts: Parts, batch: int) -> Need:
+    if parts.device.name == "cpu":  # a pretend device counts weights alone
+        return Need(model.name, model.footprint)
+    known = (facts for facts in parts.ledger.facts if not isinstance(facts, str))
+    sizes = {size for facts in known for size in facts.sizes}
+    working = max((model.working_bytes(*size) for size in sizes), default=0)
+    return Need(model.name, model.footprint, working * batch)
+
+
+class Execution:
+    """One session of a run: from what the store has to the end of the plan, or to a stop."""
+
+    def __init__(self, parts: Parts, emit: Callable[[Event], None]) -> None:
+        self.parts = parts
+        self.control = Control()
+        self._emit = emit
+        self._lane = Lane(parts.device.name)
+        self._pool = Lane("pool", threads=POOL)
+        self._bytes = ByteLimit(parts.host_bytes)
+        residency = ResidencyManager(parts.device)
+        roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
+        reserve = max(need.working for need in needs(parts))
+        self.models = Models(roles, residency, self._lane, emit, reserve=reserve)
+        self._residency = residency
+        self._scheduler = Scheduler(
+            lane=self._lane,
+            pool=self._pool,
+            limit=self._bytes,
+            control=self.control,
+            limits=parts.limits,
+            emit=emit,
+        )
+        self._lost = 0
+
+    def stop(self, *, now: bool = False) -> None:
+        """Ask to finish what is on the device and stop; with ``now``, at the next step."""
+        self.control.stop(now=now)
+        self._emit(Stopping(time.time(), now))
+
+    async def execute(self) -> None:
+        """Carry out the plan. Raises the error that ended it early, if one did."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._sample)
+                await self._passes()
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                if not self.control.now:
+                    await self.models.close()
+            self._lane.close(wait=0.0 if self.control.now else 5.0)
+            self._pool.close()
+
+    async def _passes(self) -> None:
+        while True:
+            self._lost = 0
+            plan = plan_run(self.parts)
+            self._emit(
+                Planned(
+                    time.time(),
+                    plan.placement,
+                    plan.batches,
+                    plan.swaps,
+                    plan.naive_swaps,
+                    plan.describe(),
+                )
+            )
+            await self._carry_out(plan.phases)
+            # Edits found damaged while they were scored are made again, by a plan of their own.
+            if not self._lost or not self.control.feeding:
+                return
+
+    async def _carry_out(self, phases: Sequence[PhaseStep]) -> None:
+        full: EditbenchError | None = None
+        for number, phase in enumerate(phases):
+            if full and phase.edits:
+                continue
+            later = [role for rest in phases[number:] for role in rest.models]
+            await self._phase(phase, later=later)
+            cause = self.control.cause
+            if isinstance(cause, StoreFull) and phase.kind == "edit":
+                # What is stored can still be scored: replies are small.
+                full, self.control.cause = cause, None
+                self._emit(Notice(time.time(), "warning", f"{cause}; scoring what is stored"))
+            elif not self.control.feeding:
+                break
+        if self.control.cause or full:
+            raise self.control.cause or full or AssertionError
+
+    async def _phase(self, phase: PhaseStep, *, later: Sequence[Role]) -> None:
+        roles: list[Role] = [role for role in phase.models if self._items(phase, role)]
+        if phase.kind == "both" and "edit" in roles and "score" not in roles:
+            roles.append("score")
+        if not roles:
+            return
+        await self.models.ready(roles, later=later)
+        send, receive = anyio.create_memory_object_stream[int](math.inf)
+        score = self._score_stage() if "score" in roles else None
+        hand_on = send.send_nowait if phase.kind == "both" else _ignore
+        async with anyio.create_task_group() as tasks, receive:
+            if score:
+                ready = [i for i in phase.scores if self.parts.ledger.is_edited(i)]
+                tasks.start_soon(self._stage, score, phase.batch, ready, receive)
+            with send:
+                if "edit" in roles:
+                    edit = self._edit_stage(hand_on)
+                    await self._stage(edit, phase.batch, phase.edits, None)
+        if score:
+            self._lost += score.lost
+
+    def _items(self, phase: PhaseStep, role: Phase) -> int:
+        if role == "edit":
+            return len(phase.edits)
+        return sum(1 for index in phase.scores if self.parts.ledger.is_edited(index))
+
+    async def _stage(
+        self,
+        stage: EditStage | ScoreStage,
+        batch: int,
+        items: Sequence[int],
+        more: AsyncIterator[int] | None,
+    ) -> None:
+        self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items)))
+        start, busy = time.perf_counter(), self._lane.busy
+        await self._scheduler.run(stage, _chain(items, more))
+        self._emit(
+            PhaseEnded(
+                time.time(),
+                stage.phase,
+                batch,
+                stage.done,
+                stage.failed,
+                time.perf_counter() - start,
+                self._lane.busy - busy,
+            )
+        )
+
+    def _edit_stage(self, on_edit: Callable[[int], None]) -> EditStage:
+        parts = self.parts
+        return EditStage(
+            parts.ledger,
+            parts.editor,
+            parts.spill,
+            provenance={"record": self._provenance(parts.editor)},
+            on_edit=on_edit,
+            load_images=parts.load_images,
+            lease=lambda: self.models.lease("edit"),
+            max_batch=parts.edit_batch,
+            emit=self._emit,
+        )
+
+    def _score_stage(self) -> ScoreStage:
+        parts = self.parts
+        return ScoreStage(
+            parts.ledger,
+            parts.judge,
+            parts.spill,
+            parts.store,
+            provenance=self._provenance(parts.judge),
+            load_images=parts.load_images,
+            lease=lambda: self.models.lease("score"),
+            max_batch=parts.score_batch,
+            emit=self._emit,
+        )
+
+    def _provenance(self, model: Model) -> str:
+        """Store what a model's results owe to this machine, once; return the record's key."""
+        facts = dict(model.provenance())
+        key = "p:" + keys.digest("provenance", facts)
+        self.parts.store.add(key, facts)
+        return key
+
+    async def _sample(self) -> None:
+        while True:
+            self._emit(self.memory())
+            await anyio.sleep(SAMPLE)
+
+    def memory(self) -> Memory:
+        """Return what is in use now."""
+        parts = self.parts
+        used, room = parts.store.used(), parts.store.room()
+        return Memory(
+            time.time(),
+            parts.device.name,
+            self._residency.used,
+            parts.device_bytes or 0,
+            self._bytes.used + parts.spill.stats().in_memory,
+            parts.host_bytes,
+            used,
+            used + room if room is not None else 0,
+            self.models.resident,
+        )
+
+
+def _ignore(index: int) -> None:
+    pass
+
+
+async def _chain(items: Iterable[int], more: AsyncIterator[int] | None) -> AsyncIterator[int]:
+    for index in items:
+        yield index
+    if more is not None:
+        async for index in more:
+            yield index

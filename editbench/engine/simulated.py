@@ -1,0 +1,67 @@
+"""A device for tests and for trying plans: real memory, a virtual clock, faults on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from editbench.engine.devices import CpuDevice
+from editbench.errors import OutOfMemory
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong on a simulated device; counted from 1, 0 is never."""
+
+    allocation: int = 0  #: the one that runs out of memory
+    copy: int = 0  #: the chunk that fails
+    damage: int = 0  #: the chunk that arrives with one bit changed
+    registration: bool = False
+
+
+class SimDevice(CpuDevice):
+    """A pretend device with a clock of its own and faults. What it frees reads as NaN."""
+
+    name = "sim"
+
+    def __init__(
+        self, budget: int, *, bytes_per_second: float = 25e9, faults: Faults = Faults()
+    ) -> None:
+        super().__init__(budget)
+        self.faults = faults
+        self._rate = bytes_per_second
+        self._seconds = 0.0
+        self._allocations = 0
+        self._copies = 0
+
+    def clock(self) -> float:
+        """Return the seconds that its copies have taken."""
+        return self._seconds
+
+    def allocate(self, size: int) -> torch.Tensor:
+        self._allocations += 1
+        if self._allocations == self.faults.allocation:
+            raise OutOfMemory(f"{self.name} ran out of memory, as it was told to")
+        return super().allocate(size)
+
+    def release(self, memory: torch.Tensor) -> None:
+        super().release(memory)
+        memory.fill_(0xFF)
+
+    def discard(self, memory: torch.Tensor) -> None:
+        memory.fill_(0xFF)
+
+    def register(self, memory: torch.Tensor) -> bool:
+        return not self.faults.registration
+
+    def _copy_chunk(self, target: torch.Tensor, source: torch.Tensor) -> None:
+        self._copies += 1
+        if self._copies == self.faults.copy:
+            raise RuntimeError(f"{self.name} failed to copy, as it was told to")
+        super()._copy_chunk(target, source)
+        if self._copies == self.faults.damage:
+            target[-1] ^= 1
+        self._seconds += target.numel() / self._rate

@@ -1,0 +1,76 @@
+"""A run's folder, read back. Needs no model and no heavy library."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from editbench.errors import ResultError
+from editbench.report.items import read_lines
+
+
+class RunResult:
+    """What a run left in its folder; also of a run that is unfinished or still going on.
+
+    ``summary`` and ``settings`` are read once; open the result again to see a live run move on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ResultError(f"there is no run at {folder}", hint="editbench list runs")
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"RunResult({str(self.folder)!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return self.folder.resolve().name
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``; empty while the run is unfinished. Raises ``ResultError``."""
+        try:
+            value = json.loads(self._text("summary.json") or "{}")
+        except ValueError as exc:
+            raise ResultError(f"{self.folder / 'summary.json'} is damaged: {exc}") from exc
+        return dict(value)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every pair has an outcome."""
+        return bool(self.summary)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """``run.toml``, the effective settings. Raises ``ResultError``."""
+        try:
+            return tomllib.loads(self.settings_text)
+        except tomllib.TOMLDecodeError as exc:
+            raise ResultError(f"{self.folder / 'run.toml'} is damaged: {exc}") from exc
+
+    @property
+    def settings_text(self) -> str:
+        """``run.toml`` as it stands; empty if there is none."""
+        return self._text("run.toml")
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Yield each pair's line of ``items.jsonl``; nothing while the run is unfinished."""
+        return read_lines(self.folder / "items.jsonl")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what the engine announced, in order, over all sessions of the run."""
+        return read_lines(self.folder / "events.jsonl")
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ResultError(f"cannot read {self.folder / name}: {exc}") from exc
