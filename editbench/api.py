@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 OnEvent = Callable[[Event], None]
+_KINDS: tuple[Literal["editor", "judge"], ...] = ("editor", "judge")
 
 
 def load_config(
@@ -72,10 +73,10 @@ def load_config(
         overrides or {},
     )
     config, problems = configs.build(values)
-    for kind in ("editor", "judge"):
+    for kind in _KINDS:
         chosen = values.get(kind)
         if isinstance(chosen, Mapping):
-            problems += _backend_problems(kind, chosen)  # type: ignore[arg-type]
+            problems += _backend_problems(kind, chosen)
     if problems or config is None:
         name = file.name if file else "the configuration"
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
@@ -97,9 +98,7 @@ def _backend_problems(kind: Literal["editor", "judge"], chosen: Mapping[str, Any
     if not isinstance(name, str):
         return []
     try:
-        return registry.check_settings(
-            kind, name, own, explain=lambda e, m: configs.explain(e, m, f"{kind}.")
-        )
+        return registry.check_settings(kind, name, own, explain=configs.explain)
     except EditbenchError as exc:
         return [f"{kind + '.use':<24} {exc}"]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from editbench.backends import home, registry
-from editbench.config import RunConfig
+from editbench.config import BackendConfig, RunConfig
 from editbench.engine import keys, memory
 from editbench.engine.devices import Device, open_device
 from editbench.engine.events import Checking, Event, Notice
@@ -75,6 +75,10 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             if held.stale:
                 text = f"the last session of this run was cut off ({held.stale}); going on from it"
                 emit(Notice(time.time(), "info", text))
+            swept = store.sweep(before=time.time())
+            if swept.adopted or swept.removed:
+                text = f"{swept.adopted} results were found again, {swept.removed} torn ones removed"
+                emit(Notice(time.time(), "info", f"tidied the store: {text}"))
         for text in store.notices:
             emit(Notice(time.time(), "warning", text))
         checked = check(
@@ -123,14 +127,21 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
 
 def make_models(config: RunConfig) -> tuple[Editor, Judge]:
     """Return the editor and the judge, not loaded. Raises ``BackendError``."""
-    made = []
-    for kind, chosen in (("editor", config.editor), ("judge", config.judge)):
-        settings = chosen.settings()
-        if config.run.threads is not None:
+    editor: Editor = registry.make("editor", *_chosen(config, "editor", config.editor))
+    judge: Judge = registry.make("judge", *_chosen(config, "judge", config.judge))
+    return editor, judge
+
+
+def _chosen(
+    config: RunConfig, kind: Literal["editor", "judge"], chosen: BackendConfig
+) -> tuple[str, dict[str, Json]]:
+    """Return a backend's name and settings; it gets the threads if it knows of threads."""
+    settings = chosen.settings()
+    if config.run.threads is not None:
+        known: Any = registry.find(kind, chosen.use)
+        if "threads" in known.Settings.model_fields:
             settings.setdefault("threads", config.run.threads)
-        made.append(registry.make(kind, chosen.use, settings))  # type: ignore[arg-type]
-    editor, judge = made
-    return editor, judge  # type: ignore[return-value]
+    return chosen.use, settings
 
 
 def load_images(suite: Suite, pair: Pair) -> tuple[Image, ...]:
@@ -167,7 +178,8 @@ def _device(
 ) -> tuple[Device, int | None, tuple[str, ...]]:
     budget = config.memory.device_budget
     device = open_device(config.memory.device, budget=budget)
-    tiny = [model.name for model in (editor, judge) if model.name.startswith(TINY)]
+    named = [str(model.identity.get("model", "")) for model in (editor, judge)]
+    tiny = [name for name in named if name.startswith(TINY)]
     notes = []
     if tiny:
         notes.append(
@@ -197,7 +209,8 @@ def _judging(
         )
 
     def parse(pair: Pair, reply: Reply) -> Verdict:
-        return verdicts.parse(reply, rubric, pair.category)
+        overall = rubric.overall(pair.category)
+        return verdicts.parse(reply, prompt(pair).contract, overall=overall)
 
     return prompt, parse
 
@@ -215,6 +228,6 @@ def describe(assembly: Assembly) -> dict[str, Json]:
         "editor": parts.editor.name,
         "judge": parts.judge.name,
         "notes": list(assembly.notes),
-        "scale": list(assembly.rubric.scale),
+        "scale": [assembly.rubric.low, assembly.rubric.high],
         "identities": {role: dict(identity) for role, identity in identities.items()},
     }

@@ -14,12 +14,12 @@ import re
 import struct
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from editbench.backends import tiny
+from editbench.backends.libraries import Dtype
 from editbench.errors import BackendError
 
-Dtype = Literal["fp32", "bf16", "fp16"]
 ITEM_BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 _INDEXES = ("model_index.json", "config.json")
@@ -32,7 +32,7 @@ _HEADER_LIMIT = 100_000_000  #: the format's own limit on its header, in bytes
 
 
 def locate(model: str, *, revision: str | None = None, download: bool = False) -> Path:
-    """Return the folder that holds a model: a tiny one (built if need be), a local one, or a snapshot.
+    """Return the folder that holds a model. A tiny one is built if need be.
 
     A hub id is looked up in the local cache; only ``download=True`` may use the network. Raises
     ``BackendError``.
@@ -73,7 +73,9 @@ def _fetch(model: str, revision: str | None) -> Path:
         try:
             return Path(snapshot_download(model, revision=revision))
         except Exception as exc:  # whatever the hub client and its transport may raise
-            raise BackendError(f"cannot download {model}: {_first_line(exc)}", hint=missing.hint) from exc
+            raise BackendError(
+                f"cannot download {model}: {_first_line(exc)}", hint=missing.hint
+            ) from exc
 
 
 def _first_line(exc: BaseException) -> str:
@@ -100,7 +102,7 @@ def class_name(path: Path) -> str:
 
 
 def components(path: Path) -> dict[str, tuple[str, str]]:
-    """Return library and class of each component of a pipeline, as ``model_index.json`` names them."""
+    """Return library and class of each component that ``model_index.json`` names."""
     return {
         name: (str(value[0]), str(value[1]))
         for name, value in read_json(path / "model_index.json").items()
@@ -132,7 +134,9 @@ def _weights_of(folder: Path, *, allow_pickle: bool) -> list[Path]:
         if index.is_file():
             names = sorted(set(read_json(index).get("weight_map", {}).values()))
             if gone := [name for name in names if not (folder / name).is_file()]:
-                raise BackendError(f"{folder.name} lacks {len(gone)} weight files, such as {gone[0]}")
+                raise BackendError(
+                    f"{folder.name} lacks {len(gone)} weight files, such as {gone[0]}"
+                )
             return [folder / name for name in names]
         if (folder / f"{stem}.safetensors").is_file():
             return [folder / f"{stem}.safetensors"]
@@ -140,7 +144,7 @@ def _weights_of(folder: Path, *, allow_pickle: bool) -> list[Path]:
     if pickled and not allow_pickle:
         raise BackendError(
             f"{folder.name} keeps its weights in {pickled[0].name}, a format that can run code",
-            hint="convert them to safetensors, or set allow_pickle = true if you trust their origin",
+            hint="convert them to safetensors, or set allow_pickle = true if you trust them",
         )
     return pickled
 
@@ -148,8 +152,8 @@ def _weights_of(folder: Path, *, allow_pickle: bool) -> list[Path]:
 def footprint(path: Path, dtype: Dtype, *, allow_pickle: bool = False) -> int:
     """Return the bytes of weights once loaded in ``dtype``, from the headers of the files.
 
-    Floating tensors count in ``dtype``, others and quantised models as stored. Pickled weights count
-    with the size of their file. Raises ``BackendError``.
+    Floating tensors count in ``dtype``, others and quantised models as stored. Pickled weights
+    count with the size of their file. Raises ``BackendError``.
     """
     return sum(
         file.stat().st_size
@@ -189,7 +193,7 @@ def _header(file: Path) -> dict[str, Any]:
 
 
 def fingerprint(path: Path, *, memo: MutableMapping[str, str] | None = None) -> str:
-    """Return what tells these weights from any others: a snapshot's commit, else a hash, 64 hex digits.
+    """Return what tells these weights from others: a snapshot's commit, else a hash in hex.
 
     The hash covers names and contents of weight, configuration, tokenizer and code files. ``memo``
     remembers the hash of a file by its path, size and time of change, since tens of gigabytes take

@@ -29,7 +29,7 @@ class Contracts:
         self._grammars: dict[str, str] = {}
 
     def processor(self, contracts: Sequence[Mapping[str, Json]], *, prompt: int) -> Any:
-        """Return a logits processor for a batch with a prompt of so many tokens, padding included."""
+        """Return a logits processor for a batch; ``prompt`` is its padded length in tokens."""
         return _Held([self._matcher(contract) for contract in contracts], prompt)
 
     def _matcher(self, contract: Mapping[str, Json]) -> Any:

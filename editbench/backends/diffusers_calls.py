@@ -72,7 +72,9 @@ def problems(pipeline: type, args: Mapping[str, Json]) -> list[str]:
     for name in args:
         if name == "size":
             if not is_size(args[name]):
-                lines.append("args.size                expected 'source', 'auto' or [width, height]")
+                lines.append(
+                    "args.size                expected 'source', 'auto' or [width, height]"
+                )
         elif name in ("height", "width"):
             lines.append(f"args.{name:<19} write size = [width, height], 'source' or 'auto'")
         elif name in _OURS:
@@ -97,7 +99,9 @@ def resolve(pipeline: type, args: Mapping[str, Json], *, tiny: bool) -> dict[str
     }
     chosen["size"] = "source" if tiny else "auto"
     if "negative_prompt" in known and float(chosen.get("true_cfg_scale", 1)) > 1:
-        chosen["negative_prompt"] = " "  # without one the pipeline drops the guidance it defaults to
+        chosen["negative_prompt"] = (
+            " "  # without one the pipeline drops the guidance it defaults to
+        )
     if tiny:
         chosen |= {
             name: value

@@ -13,6 +13,7 @@ from editbench.backends import checkpoints, pipelines, processors, repairs, size
 from editbench.backends import diffusers_calls as calls
 from editbench.backends.home import remembered
 from editbench.backends.libraries import (
+    Dtype,
     choose_dtype,
     device_errors,
     quiet,
@@ -138,7 +139,7 @@ class DiffusersEditor:
         return {name: part for name, part in parts if isinstance(part, Module)}
 
     def edit(self, requests: Sequence[EditRequest], *, stop: Stop) -> list[Image]:
-        """Make the edits; requests whose images are of one size go through the pipeline together."""
+        """Make the edits; requests with images of one size go through the pipeline together."""
         if self._pipeline is None:
             raise BackendError(f"{self.name} is not loaded")
         if len(requests) > self.max_batch:
@@ -168,7 +169,7 @@ class DiffusersEditor:
         return checkpoints.locate(self._settings.model, revision=self._settings.revision)
 
     @cached_property
-    def _dtype(self) -> checkpoints.Dtype:
+    def _dtype(self) -> Dtype:
         return choose_dtype(self._settings.dtype, tiny=self._tiny)
 
     @cached_property

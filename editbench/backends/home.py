@@ -22,7 +22,8 @@ def home() -> Path:
 def remembered(name: str) -> Iterator[dict[str, str]]:
     """Lend a small dictionary that is kept in the home folder; additions are saved on the way out.
 
-    It only saves time: a file that cannot be read is an empty one, and a failure to write is ignored.
+    It only saves time: a file that cannot be read is an empty one, and one that cannot be written
+    is left alone.
     """
     path = home() / f"{name}.json"
     notes: dict[str, str] = {}

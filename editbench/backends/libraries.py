@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from editbench.errors import BackendError, OutOfMemory
+
+Dtype = Literal["fp32", "bf16", "fp16"]
 
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "tokenizers", "torchvision")
 
@@ -89,8 +91,8 @@ def loading(model: str) -> Iterator[None]:
         raise BackendError(f"cannot load {model}: {type(exc).__name__}: {line}") from exc
 
 
-def choose_dtype(setting: str, *, tiny: bool) -> Any:
-    """Return ``fp32``, ``bf16`` or ``fp16``; auto is fp32 for tiny models and without an accelerator."""
+def choose_dtype(setting: Dtype | Literal["auto"], *, tiny: bool) -> Dtype:
+    """Return the dtype's name; auto is fp32 for tiny models and without an accelerator."""
     if setting != "auto":
         return setting
     import torch
@@ -98,7 +100,7 @@ def choose_dtype(setting: str, *, tiny: bool) -> Any:
     return "fp32" if tiny or not torch.accelerator.is_available() else "bf16"
 
 
-def torch_dtype(name: str) -> Any:
+def torch_dtype(name: Dtype) -> Any:
     """Return torch's dtype for ``fp32``, ``bf16`` or ``fp16``."""
     import torch
 

@@ -80,4 +80,4 @@ def _build_at(folder: Path, name: str) -> None:
 def _builders() -> Mapping[str, Callable[[Path], None]]:
     from editbench.backends import tiny_editors, tiny_judges
 
-    return tiny_editors.BUILDERS | tiny_judges.BUILDERS
+    return {**tiny_editors.BUILDERS, **tiny_judges.BUILDERS}

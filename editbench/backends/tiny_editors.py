@@ -60,8 +60,8 @@ def _qwen(path: Path, *, plus: bool) -> None:
 
 
 def _qwen_vae(latents: int) -> Any:
-    # These pipelines encode about a megapixel whatever the size asked for, so the VAE sets the price
-    # of a tiny edit: no residual blocks, and six levels instead of four.
+    # These pipelines encode about a megapixel whatever the size asked for, so the VAE sets the
+    # price of a tiny edit: no residual blocks, and six levels instead of four.
     from diffusers import AutoencoderKLQwenImage
 
     levels = 6

@@ -126,9 +126,7 @@ def _llava(path: Path) -> None:
 
     tokenizer = qwen_tokenizer()
     processor = transformers.LlavaProcessor(
-        CLIPImageProcessorPil(
-            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-        ),
+        CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
         tokenizer,
         patch_size=8,
         vision_feature_select_strategy="default",

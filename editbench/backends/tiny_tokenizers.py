@@ -31,34 +31,34 @@ SPECIALS = (
     "<|video_pad|>",
 )
 
-# What a tiny model will read and write, so that it takes few tokens. The first text is the one that
-# the Qwen-Image-Edit pipelines put before every instruction; they cut off as many tokens as it has.
-CORPUS = (
-    "Describe the key features of the input image (color, shape, size, texture, objects, "
-    "background), then explain how the user's text instruction should alter or modify the image. "
-    "Generate a new image that meets the user's requirements while maintaining consistency with "
-    "the original input where appropriate.",
-    "system user assistant Picture 1: Picture 2: Picture 3: source edited reference image",
-    "You judge image edits. The first image is the source, the last one is the edited image. "
-    "Compare the two and rate how well the edit follows the instruction, how much of the rest "
-    "was preserved, and the quality of the result. Reply with one JSON object and nothing else. "
-    "Give each criterion a whole number from 0 to 10; 0 is worst and 10 is best.",
-    "The edit follows the instruction. The background is unchanged, but the color is not natural. "
-    "The object was removed, a part of the image is blurry, and the light does not fit.",
-    "make the sky red, remove the cat, add a hat, turn it into winter with snow, change the "
-    "background to a beach at night, replace the car with a bicycle, brighter, darker",
-    '{"following":10,"preserving":9,"quality":8,"reason":"The edit is good."}',
-    '{"following":7,"preserving":6,"quality":5,"realism":4,"reason":"The object is gone."}',
-    '{"score":3,"scores":[2,1,0],"reasoning":"It does not follow the instruction.","reason":""}',
-    '{"instruction_following":1,"consistency":2,"visual_quality":3,"overall":4,"reason":"good"}',
-    '{"reasoning":"ok","scores":[5,6]} {"type":"object","required":["following","quality"]}',
-    "把天空变成红色，去掉猫，加一顶帽子，变成下雪的冬天，更亮，更暗，换成夜晚的海滩背景。",
-    "请比较原图和编辑后的图，判断编辑是否遵循指令、其余部分是否保持不变，以及图像质量。",
-)
+# What a tiny model will read and write, so that it takes few tokens. The first text is what the
+# Qwen-Image-Edit pipelines put before an instruction; they cut off as many tokens as it really has.
+CORPUS = """\
+Describe the key features of the input image (color, shape, size, texture, objects, background), \
+then explain how the user's text instruction should alter or modify the image. Generate a new \
+image that meets the user's requirements while maintaining consistency with the original input \
+where appropriate.
+system user assistant Picture 1: Picture 2: Picture 3: source edited reference image
+You judge image edits. The first image is the source, the last one is the edited image. Compare \
+the two and rate how well the edit follows the instruction, how much of the rest was preserved, \
+and the quality of the result. Reply with one JSON object and nothing else. Give each criterion \
+a whole number from 0 to 10; 0 is worst and 10 is best.
+The edit follows the instruction. The background is unchanged, but the color is not natural. The \
+object was removed, a part of the image is blurry, and the light does not fit.
+make the sky red, remove the cat, add a hat, turn it into winter with snow, change the background \
+to a beach at night, replace the car with a bicycle, brighter, darker
+{"following":10,"preserving":9,"quality":8,"reason":"The edit is good."}
+{"following":7,"preserving":6,"quality":5,"realism":4,"reason":"The object is gone."}
+{"score":3,"scores":[2,1,0],"reasoning":"It does not follow the instruction.","reason":""}
+{"instruction_following":1,"consistency":2,"visual_quality":3,"overall":4,"reason":"good"}
+{"reasoning":"ok","scores":[5,6]} {"type":"object","required":["following","quality"]}
+把天空变成红色，去掉猫，加一顶帽子，变成下雪的冬天，更亮，更暗，换成夜晚的海滩背景。
+请比较原图和编辑后的图，判断编辑是否遵循指令、其余部分是否保持不变，以及图像质量。
+"""
 
 
 def qwen_tokenizer(size: int = 2048) -> Any:
-    """Return a byte-level BPE tokenizer of Qwen's class, trained on what editbench says and reads."""
+    """Return a byte-level BPE tokenizer of Qwen's class, trained on the corpus."""
     from tokenizers import (
         AddedToken,
         Regex,
@@ -87,7 +87,7 @@ def qwen_tokenizer(size: int = 2048) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         min_frequency=1,
     )
-    trained.train_from_iterator(CORPUS, trainer=trainer)
+    trained.train_from_iterator(CORPUS.splitlines(), trainer=trainer)
     model = json.loads(trained.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=model["vocab"],
@@ -132,7 +132,7 @@ def qwen_processor(class_name: str, *, patch: int) -> Any:
 
 
 def save_video_half(folder: Path, class_name: str, *, patch: int) -> None:
-    """Describe the video half, so that plain ``AutoProcessor`` works where torchvision is installed."""
+    """Describe the video half, which ``AutoProcessor`` wants where torchvision is installed."""
     facts = {
         "video_processor_type": class_name,
         "patch_size": patch,
@@ -165,7 +165,7 @@ def t5_tokenizer() -> Any:
     from transformers import T5Tokenizer
 
     letters = [letter for letter in string.printable if not letter.isspace()]
-    words = sorted({"▁" + word for text in CORPUS for word in text.split()})
+    words = sorted({"▁" + word for word in CORPUS.split()})
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -10.0), ("▁", -2.0)]
     pieces += [(piece, -8.0 if len(piece) == 1 else -5.0) for piece in [*letters, *words]]
     pieces += [("<extra_id_1>", 0.0), ("<extra_id_0>", 0.0)]

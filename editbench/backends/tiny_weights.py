@@ -1,4 +1,4 @@
-"""Random weights that behave: with the libraries' own defaults a tiny model is deaf to its input."""
+"""Random weights that behave: with the libraries' defaults a tiny model is deaf to its input."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def _gain(name: str, weight: Any) -> float:
     if weight.dim() == 5:
         # A causal 3D convolution over one frame sees data through its last tap in time only.
         return float(weight[0, :, -1].numel() ** -0.5)
+    if weight.dim() == 3:  # the experts of a layer, stacked
+        return float(weight.shape[-1] ** -0.5)
     sharp = 4 if any(part in name for part in _ATTENDING) else 1
     return float(sharp * weight[0].numel() ** -0.5)
 

@@ -13,6 +13,7 @@ from editbench.backends import checkpoints, processors, sizes, tiny
 from editbench.backends.contracts import Contracts
 from editbench.backends.home import remembered
 from editbench.backends.libraries import (
+    Dtype,
     choose_dtype,
     device_errors,
     loading,
@@ -48,7 +49,9 @@ class TransformersSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field("tiny/qwen3-vl", description="hub id, folder, or tiny/... for a built-in toy")
+    model: str = Field(
+        "tiny/qwen3-vl", description="hub id, folder, or tiny/... for a built-in toy"
+    )
     revision: str | None = Field(None, description="branch, tag or commit of a hub model")
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 on an accelerator, else fp32"
@@ -170,7 +173,7 @@ class TransformersJudge:
         return checkpoints.locate(self._settings.model, revision=self._settings.revision)
 
     @cached_property
-    def _dtype(self) -> checkpoints.Dtype:
+    def _dtype(self) -> Dtype:
         return choose_dtype(self._settings.dtype, tiny=self._tiny)
 
     def _generation(self, shipped: Any, tokenizer: Any) -> Any:

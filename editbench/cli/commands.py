@@ -94,7 +94,7 @@ def _guarded(function: Callable[..., Any], given: Mapping[str, Any], screen: Scr
         raise
     except BrokenPipeError:
         # Whoever read our output has seen enough; writing what is buffered would fail again.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except Exception as exc:
         return tell(screen.err, first_cause(exc), verbose=screen.verbose > 0)

@@ -60,7 +60,7 @@ class LiveDashboard:
         self._changed = True
 
     def tick(self) -> None:
-        """Draw a frame if something changed or a second passed. To be called four times a second."""
+        """Draw a frame if something changed or a second passed."""
         now = self._clock()
         if not (self._changed or now - self._drawn >= IDLE):
             return

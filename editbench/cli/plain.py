@@ -141,7 +141,7 @@ def _plan(event: Planned) -> str:
 
 def _end(state: State, event: RunEnded) -> str:
     overall = event.summary.get("overall") if event.summary else None
-    facts = [event.status]
+    facts: list[str] = [event.status]
     if overall:
         facts.append(f"{overall['n']}/{overall['pairs']} scored")
         facts.append(f"{overall['pairs'] - overall['n']} failed")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import NoReturn, Protocol
 
 import anyio
-from anyio.abc import CancelScope
 
 GRACE = 20.0  #: seconds from SIGTERM until the step on the device is given up
 INTERRUPTED = 130
@@ -28,7 +27,9 @@ class Stopper:
     Before the run is open there is nothing to finish: the first signal cancels ``scope``.
     """
 
-    def __init__(self, scope: CancelScope, *, leave: Callable[[int], NoReturn] = os._exit) -> None:
+    def __init__(
+        self, scope: anyio.CancelScope, *, leave: Callable[[int], NoReturn] = os._exit
+    ) -> None:
         self.exit_code: int | None = None  #: what the first signal calls for
         self._scope = scope
         self._leave = leave

@@ -127,16 +127,18 @@ def checksums(memory: torch.Tensor) -> list[int]:
     """
     import torch
 
+    if not memory.numel():
+        return []
     words = memory.view(torch.int64)
     length = min(PIECE // 8, words.numel())
     weights = torch.arange(1, 2 * length, 2, device=memory.device)
     scratch = torch.empty_like(weights)
     sums = []
-    for start in range(0, words.numel(), length or 1):
+    for start in range(0, words.numel(), length):
         part = words[start : start + length]
         product = torch.mul(part, weights[: part.numel()], out=scratch[: part.numel()])
         sums.append(product.sum())
-    found: list[int] = torch.stack(sums).tolist() if sums else []
+    found: list[int] = torch.stack(sums).tolist()
     return found
 
 

@@ -6,12 +6,12 @@ Everything above runs the same code on all of them.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from editbench.engine.arena import host_memory
+from editbench.engine.memory import host_available
 from editbench.errors import MachineError, OutOfMemory, Stopped
 from editbench.units import format_bytes
 
@@ -143,14 +143,12 @@ class CpuDevice:
         return self.limit is None
 
     def total(self) -> int:
-        if self.limit is not None:
-            return self.limit
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return self.free() + sum(self._allocated.values())
 
     def free(self) -> int:
         if self.limit is not None:
             return self.limit - sum(self._allocated.values())
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return host_available()
 
     def allocate(self, size: int) -> torch.Tensor:
         if self.limit is not None and size > self.free():

@@ -55,7 +55,7 @@ class FrameDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         return len(value), _RAW, None, value
 
     def fetch(self, mode: int, filename: object, value: object, read: bool) -> bytes:
-        """Return a row's frame. Raises ``StoreError`` for a pickled one, unopened, and ``OSError``."""
+        """Return a row's frame. Raises ``OSError``, and ``StoreError`` for a pickle, unopened."""
         if mode == _RAW and isinstance(value, bytes) and not read:
             return value
         if mode == _BINARY and is_value_file(filename) and not read:
@@ -63,7 +63,7 @@ class FrameDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         raise _foreign("a value")
 
     def remove(self, file_path: object) -> None:
-        """Unlink a value file, and nothing else that a row may name. What is left is swept later."""
+        """Unlink a value file and nothing else that a row may name. Failures are swept later."""
         if is_value_file(file_path):
             with suppress(OSError):
                 os.unlink(Path(self._directory) / str(file_path))
@@ -103,7 +103,7 @@ def check_key(key: object) -> str:
 
 
 def is_value_file(name: object) -> bool:
-    """Tell whether a name, relative to the store's folder, is one that the store gives its files."""
+    """Tell whether a name below the store's folder is one that the store gives its files."""
     return isinstance(name, str) and _FILE.fullmatch(name) is not None
 
 

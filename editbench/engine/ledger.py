@@ -73,7 +73,6 @@ class Ledger:
         self._rules = rules
         self._editor = keys.digest("model", dict(rules.editor))
         self._judge = keys.digest("model", dict(rules.judge))
-        self._contracts: dict[int, tuple[object, str]] = {}
         self._store = store
         self._spill = spill
         count = len(suite)
@@ -82,6 +81,7 @@ class Ledger:
         self._width = array("I", bytes(4 * count))
         self._height = array("I", bytes(4 * count))
         self._scored = bytearray(count)
+        self._edits = self._bytes = 0  # to know how large a stored edit is
         self._category = array("H", bytes(2 * count))
         self.categories: list[str] = []
         self._read()
@@ -138,16 +138,8 @@ class Ledger:
             judge=self._judge,
             system=prompt.system,
             user=prompt.user,
-            contract=self._contract(prompt.contract),
+            contract=keys.digest("contract", dict(prompt.contract)),
         )
-
-    def _contract(self, contract: Mapping[str, Json]) -> str:
-        # A run has a handful of contracts, shared by many prompts; each is hashed once.
-        known = self._contracts.get(id(contract))
-        if known is None or known[0] is not contract:
-            known = (contract, keys.digest("contract", dict(contract)))
-            self._contracts[id(contract)] = known
-        return known[1]
 
     def category(self, index: int) -> str:
         """Return a pair's category."""
@@ -161,6 +153,8 @@ class Ledger:
         """Note that a pair's edit is stored."""
         self._pixels[32 * index : 32 * index + 32] = bytes.fromhex(edit.pixels)
         self._width[index], self._height[index] = edit.width, edit.height
+        self._edits += 1
+        self._bytes += edit.bytes
 
     def lost(self, index: int) -> None:
         """Note that a pair's edit turned out to be gone or damaged."""
@@ -185,12 +179,11 @@ class Ledger:
             elif index not in self.failures:
                 (ready if self._width[index] else missing).append(index)
         first = sum(self._category[index] == self._category[missing[0]] for index in missing)
-        stats = self._spill.stats()
         return Work(
             missing=missing,
             ready=ready,
             done=done,
-            edit_bytes=stats.on_disk // stats.images if stats.images else TYPICAL_EDIT,
+            edit_bytes=self._bytes // self._edits if self._edits else TYPICAL_EDIT,
             first=first,
         )
 

@@ -15,6 +15,10 @@ from editbench.errors import StoreError
 _POLL_SECONDS = 0.01
 
 
+class Held(StoreError):
+    """Another process has kept the lock for longer than we wait."""
+
+
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
     """Hold a lock together with others, waiting for whoever has it ``alone``.
@@ -31,13 +35,16 @@ def shared(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(path: Path, *, seconds: float) -> Iterator[None]:
-    """Hold a lock alone, waiting at most so long. Raises ``StoreError`` when it stays held."""
+    """Hold a lock alone, waiting at most so long; raises ``Held`` after that.
+
+    Raises ``OSError`` and ``StoreError`` as ``shared`` does.
+    """
     file = _open(path)
     try:
         deadline = time.monotonic() + seconds
         while not _flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, path):
             if time.monotonic() > deadline:
-                raise StoreError(
+                raise Held(
                     f"{path} has been held by another process for {seconds:.0f} s",
                     hint="wait for the other run, or stop it",
                 )

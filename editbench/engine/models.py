@@ -34,7 +34,7 @@ class Models:
         self._emit = emit
         self._loaded: set[Role] = set()
         self._last: Role | None = None  # whose phase the device last worked for
-        sizes = {role: model.footprint for role, model in models.items()}
+        sizes: dict[str, int] = {role: model.footprint for role, model in models.items()}
         residency.plan(sizes, reserve=reserve)
 
     @property

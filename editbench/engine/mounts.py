@@ -11,7 +11,7 @@ _NETWORK = re.compile(
 
 
 def filesystem(folder: Path, *, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """Return the type of the file system that holds a folder, such as ``ext4``; empty if unknown."""
+    """Return the type of the file system of a folder, such as ``ext4``; empty if unknown."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

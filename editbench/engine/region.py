@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from editbench.engine.devices import Device, Stop, never
-from editbench.engine.placement import Claim, Extents, Placement, claim, overlay, subtract
+from editbench.engine.placement import Claim, Extents, Placement, aligned, claim, overlay, subtract
 from editbench.errors import DoesNotFit
 from editbench.units import format_bytes
 
 if TYPE_CHECKING:
     import torch
+
+BUFFERS = 16 << 10  #: bytes left for the buffers of models still to come, where there is a choice
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Region:
 
     def plan(self, sizes: Mapping[str, int], *, reserve: int) -> Placement:
         """Take note of all sizes and place them. Raises ``DoesNotFit`` and notes nothing."""
-        placement = overlay(sizes, capacity=self._capacity(reserve))
+        placement = overlay(sizes, capacity=self._capacity(sizes, reserve))
         self._sizes, self._reserve = dict(sizes), reserve
         return placement
 
@@ -70,7 +72,7 @@ class Region:
         """
         placement = self._wanted()
         if self._memory is None:
-            limit = self._capacity(self._reserve)
+            limit = self._capacity(self._sizes, self._reserve)
             self._memory = self._device.allocate(placement.capacity)
             self._limit = limit
             log.debug("the region on %s is %s", self._device.name, format_bytes(self.bytes))
@@ -97,8 +99,12 @@ class Region:
         self._memory = None
         self._held.clear()
 
-    def _capacity(self, reserve: int) -> int:
-        return self._device.free() + self.bytes - reserve
+    def _capacity(self, sizes: Mapping[str, int], reserve: int) -> int:
+        room = self._device.free() + self.bytes - reserve
+        needs = sorted(aligned(size) for size in sizes.values())
+        if sum(needs) <= room:
+            return room
+        return max(room - BUFFERS, min(room, needs[-1]))
 
     def _wanted(self) -> Placement:
         if self._memory is not None:
@@ -106,7 +112,7 @@ class Region:
                 placement = overlay(self._sizes, capacity=self._limit)
                 if self._suits(placement):
                     return placement
-        return overlay(self._sizes, capacity=self._capacity(self._reserve))
+        return overlay(self._sizes, capacity=self._capacity(self._sizes, self._reserve))
 
     def _suits(self, placement: Placement) -> bool:
         return placement.capacity <= self.bytes and all(

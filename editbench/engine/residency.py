@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from editbench.engine import arena
 from editbench.engine.arena import Layout
 from editbench.engine.devices import Device, Stop, never
-from editbench.engine.leaves import Leaf, Loose, leaves, loose, tensors
+from editbench.engine.leaves import Loose, leaves, loose
 from editbench.engine.placement import Placement, aligned, overlay, total
 from editbench.engine.region import Region
-from editbench.errors import BackendError, MachineError, NotResident, OutOfMemory
+from editbench.engine.seals import Seal, guard
+from editbench.errors import MachineError, NotResident, OutOfMemory
 from editbench.units import format_bytes
 
 if TYPE_CHECKING:
@@ -41,13 +42,6 @@ class Move(NamedTuple):
     seconds: float
 
 
-class _Seal(NamedTuple):
-    """How a tensor was left, to see whether somebody else touched it."""
-
-    address: int
-    version: int
-
-
 @dataclass(slots=True, eq=False)
 class _Model:
     name: str
@@ -57,12 +51,12 @@ class _Model:
     fixed: Layout
     home: torch.Tensor  #: where the fixed tensors are
     master: torch.Tensor  #: the host's bytes of the moving ones
+    seal: Seal
     pinned: bool = True
     sums: list[int] = field(default_factory=list)
     verified: bool = False
     resident: bool = False
     leases: int = 0
-    seals: dict[int, _Seal] = field(default_factory=dict)  #: by id of the tensor
 
     @property
     def bytes(self) -> int:
@@ -143,7 +137,7 @@ class ResidencyManager:
             self._unbind(model)
         else:
             model.resident = True
-        _guard(model, self.device.name)
+        guard(modules, name=name, ready=lambda: model.resident)
         log.debug("adopted %s, %s, not moved: %s", name, format_bytes(model.bytes), model.loose)
         return model.bytes
 
@@ -170,7 +164,7 @@ class ResidencyManager:
         model = self._model(name)
         started = self._clock()
         for each in self._models.values():
-            _check(each)
+            each.seal.check()
         copied = 0 if model.resident else self._load(model, stop)
         old = self._latest if self._latest not in (name, *self.resident) else ""
         self._latest = name
@@ -198,7 +192,7 @@ class ResidencyManager:
         """
         model = self._model(name)
         _refuse_leased([model], f"evict {name}")
-        _check(model)
+        model.seal.check()
         if model.moving.bytes:
             self._unbind(model)
             self._region.discard(name)
@@ -237,24 +231,26 @@ class ResidencyManager:
         return self._models[name]
 
     def _take(self, name: str, modules: Mapping[str, Module]) -> _Model:
+        still = self.device.unified
         groups = leaves(modules)
-        if self.device.unified:
-            fixed, moving = arena.lay_out(groups), arena.lay_out(())
-            home = self.device.allocate(fixed.bytes)
-            arena.fill(fixed, home)
-            return _Model(name, modules, loose(modules), moving, fixed, home, arena.host_memory(0))
-        fixed = arena.lay_out(group for group in groups if group.fixed)
-        moving = arena.lay_out(group for group in groups if not group.fixed)
+        fixed = arena.lay_out(group for group in groups if group.fixed or still)
+        moving = arena.lay_out(group for group in groups if not (group.fixed or still))
+        seal = Seal(name, modules, moving=moving, fixed=fixed)
         home = self._allocate(fixed.bytes)
         try:
-            self._copy_fixed(fixed, home)
+            if not still:
+                self._copy_fixed(fixed, home)
             master = arena.host_memory(moving.bytes)
         except BaseException:
             self.device.release(home)
             raise
+        # Nothing fails from here on, so that no model is left half taken.
+        if still:
+            arena.fill(fixed, home)
+        else:
+            arena.bind(fixed, home)
         arena.fill(moving, master)
-        arena.bind(fixed, home)
-        model = _Model(name, modules, loose(modules), moving, fixed, home, master)
+        model = _Model(name, modules, loose(modules), moving, fixed, home, master, seal)
         model.pinned = self.device.register(master)
         model.sums = [] if self._verify == "off" else arena.checksums(master)
         return model
@@ -265,7 +261,8 @@ class ResidencyManager:
         except OutOfMemory:
             if not self._region.bytes:
                 raise
-        # The region has taken all there is: it comes back a little smaller at the next load.
+        # The region took all there is. It comes back a little smaller at the next load.
+        _refuse_leased(self._models.values(), "adopt a model")
         for model in self._models.values():
             self._unbind(model)
         self._region.drop()
@@ -295,14 +292,13 @@ class ResidencyManager:
                 self._compare(model, memory)
         arena.bind(model.moving, memory)
         model.resident = True
-        _seal(model)
+        model.seal.set()
         return total(missing)
 
     def _compare(self, model: _Model, memory: torch.Tensor) -> None:
         found = arena.checksums(memory)
-        wrong = [
-            i for i, pair in enumerate(zip(model.sums, found, strict=True)) if len({*pair}) > 1
-        ]
+        pieces = enumerate(zip(model.sums, found, strict=True))
+        wrong = [piece for piece, (sent, arrived) in pieces if sent != arrived]
         if wrong:
             self._region.discard(model.name)
             names = arena.piece_names(model.moving, wrong[0])
@@ -317,7 +313,7 @@ class ResidencyManager:
         if model.moving.bytes:
             arena.unbind(model.moving, self.device.place)
             model.resident = False
-            _seal(model)
+            model.seal.set()
 
     @contextmanager
     def _device_errors(self, doing: str) -> Iterator[None]:
@@ -327,61 +323,7 @@ class ResidencyManager:
             raise MachineError(f"{self.device.name} failed while {doing}: {exc}") from exc
 
 
-def _seal(model: _Model) -> None:
-    for leaf in _leaves(model.moving):
-        model.seals[id(leaf.tensor)] = _Seal(leaf.tensor.data_ptr(), _version(leaf.tensor))
-
-
-def _check(model: _Model) -> None:
-    """Raise ``BackendError`` if a weight is not as it was left."""
-    if not model.moving.bytes:
-        return
-    fixed = {id(leaf.tensor) for leaf in _leaves(model.fixed)}
-    for name, tensor, buffer in tensors(model.modules):
-        seal = model.seals.get(id(tensor))
-        if buffer or id(tensor) in fixed:
-            continue
-        if seal is None:
-            fault = "was added or replaced"
-        elif tensor.data_ptr() != seal.address:
-            fault = "was moved"
-        elif _version(tensor) != seal.version:
-            fault = "was changed in place, which a change of model would undo,"
-        else:
-            continue
-        raise BackendError(
-            f"{model.name}: {name} {fault} after the model was adopted",
-            hint="cast, fuse and add adapters in load(); leave moving models to editbench",
-        )
-
-
-def _version(tensor: torch.Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _leaves(layout: Layout) -> Iterator[Leaf]:
-    return (leaf for group, _ in layout.groups for leaf in group.leaves)
-
-
 def _refuse_leased(models: Iterable[_Model], purpose: str) -> None:
     leased = [model.name for model in models if model.leases]
     if leased:
         raise RuntimeError(f"cannot {purpose} while {' and '.join(leased)} is leased")
-
-
-def _guard(model: _Model, device: str) -> None:
-    """Make the modules refuse to run while they are not resident.
-
-    Children too: a VAE's ``encode`` does not pass through its own ``forward``.
-    """
-
-    def check(module: Module, args: object) -> None:
-        if not model.resident:
-            raise NotResident(
-                f"{type(module).__name__} of {model.name} was called while it is not on {device}",
-                hint="acquire it first",
-            )
-
-    for root in model.modules.values():
-        for module in (root, *root.children()):
-            module.register_forward_pre_hook(check)

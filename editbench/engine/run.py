@@ -169,7 +169,7 @@ class Execution:
         send, receive = anyio.create_memory_object_stream[int](math.inf)
         score = self._score_stage() if "score" in roles else None
         hand_on = send.send_nowait if phase.kind == "both" else _ignore
-        async with anyio.create_task_group() as tasks, receive:
+        async with receive, anyio.create_task_group() as tasks:
             if score:
                 ready = [i for i in phase.scores if self.parts.ledger.is_edited(i)]
                 tasks.start_soon(self._stage, score, phase.batch, ready, receive)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -18,14 +18,14 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from editbench.engine.events import Event, Phase, Retrying
+from editbench.engine.failures import FAILED, FirstFailures, failure_of, first_line
+from editbench.engine.grouping import grouped
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
-from editbench.errors import EditbenchError, OutOfMemory, Stopped, StoreError, TooManyFailures
+from editbench.errors import EditbenchError, OutOfMemory, Stopped, StoreError
 from editbench.records import Failure
 
 AHEAD = 3  #: batches decoded before the device asks for them
-WINDOW = 8  #: batches' worth of pairs that are looked over to group them by shape
-ALIKE = 5  #: so many first failures of one kind are a wrong setting, not bad luck
 
 
 class Stage(Protocol):
@@ -151,7 +151,7 @@ class Scheduler:
     async def run(self, stage: Stage, indices: AsyncIterable[int]) -> None:
         """Take every pair through the stage, until done, stopped or halted (see ``Control``)."""
         send, receive = anyio.create_memory_object_stream[_Batch](AHEAD)
-        outcomes = _FirstFailures(stage.phase)
+        outcomes = FirstFailures(stage.phase)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._feed, stage, indices, send, tasks)
             async with receive:
@@ -168,7 +168,7 @@ class Scheduler:
         tasks: TaskGroup,
     ) -> None:
         async with send:
-            async for group in _grouped(stage, indices):
+            async for group in grouped(indices, stage.shape, size=stage.max_batch):
                 sizes = [stage.weigh(index) for index in group]
                 await self._limit.acquire(sum(sizes))
                 if not self._control.feeding:
@@ -188,7 +188,7 @@ class Scheduler:
             batch.ready.set()
 
     async def _work(
-        self, stage: Stage, batch: _Batch, tasks: TaskGroup, outcomes: _FirstFailures
+        self, stage: Stage, batch: _Batch, tasks: TaskGroup, outcomes: FirstFailures
     ) -> int:
         """Take a batch through its steps. Return the bytes that nothing holds any more."""
         left = sum(batch.sizes)
@@ -199,23 +199,24 @@ class Scheduler:
         for row in rows:
             if isinstance(row.input, Failure):
                 self._announce(stage, row.index, row.input, 0.0, outcomes)
-        pending = deque(self._attempts(stage, rows))
-        del rows
+        good = [row for row in rows if not isinstance(row.input, Failure)]
+        pending = deque([_Attempt(good)] if good else [])
+        del rows, good
         while pending and self._control.feeding:
-            done, again = await self._step(stage, pending.popleft())
+            attempt = pending.popleft()
+            if len(attempt.group) > (size := self._most(stage, attempt)):
+                pending.extendleft(reversed(_split(attempt, size)))
+                continue
+            done, again = await self._step(stage, attempt)
             pending.extendleft(reversed(again))
             if done:
                 left -= sum(item.bytes for item in done)
                 tasks.start_soon(self._finish, stage, done, outcomes)
         return left
 
-    def _attempts(self, stage: Stage, rows: Sequence[Ready]) -> list[_Attempt]:
-        good = [row for row in rows if not isinstance(row.input, Failure)]
-        if not good:
-            return []
-        shape = (stage.phase, stage.shape(good[0].index))
-        size = self._batch_limits.get(shape, stage.max_batch)
-        return [_Attempt(good[i : i + size]) for i in range(0, len(good), size)]
+    def _most(self, stage: Stage, attempt: _Attempt) -> int:
+        shape = stage.shape(attempt.group[0].index)
+        return self._batch_limits.get((stage.phase, shape), stage.max_batch)
 
     async def _step(self, stage: Stage, attempt: _Attempt) -> tuple[list[Finished], list[_Attempt]]:
         """Run one step. Return what is finished and what to try again."""
@@ -235,7 +236,7 @@ class Scheduler:
             if self._control.now:
                 return [], []
             text = f"took longer than {self._limits.item_timeout:g} s on the device"
-            late = Failure(_FAILED[stage.phase], "Timeout", text, attempt.number)
+            late = Failure(FAILED[stage.phase], "Timeout", text, attempt.number)
             outputs, seconds = [late] * len(group), 0.0
         except Exception as exc:
             again = self._again(stage, attempt, exc)
@@ -256,7 +257,7 @@ class Scheduler:
             if isinstance(exc, OutOfMemory):
                 size = len(group) // 2
                 self._batch_limits[stage.phase, stage.shape(group[0].index)] = size
-            again = [_Attempt(group[i : i + size]) for i in range(0, len(group), size)]
+            again = _split(attempt, size)
         elif number <= self._limits.retries:
             size, again = 1, [_Attempt(group, number + 1)]
         else:
@@ -265,7 +266,7 @@ class Scheduler:
         self._emit(Retrying(time.time(), stage.phase, label, first_line(exc), size))
         return again
 
-    async def _finish(self, stage: Stage, done: list[Finished], outcomes: _FirstFailures) -> None:
+    async def _finish(self, stage: Stage, done: list[Finished], outcomes: FirstFailures) -> None:
         try:
             good = [item for item in done if not isinstance(item.output, Failure)]
             results = iter(await self._pool.run(stage.finish, good) if good else ())
@@ -279,7 +280,7 @@ class Scheduler:
             self._limit.release(sum(item.bytes for item in done))
 
     def _announce(
-        self, stage: Stage, index: int, result: Any, seconds: float, outcomes: _FirstFailures
+        self, stage: Stage, index: int, result: Any, seconds: float, outcomes: FirstFailures
     ) -> None:
         failure = stage.announce(index, result, seconds)
         cause = outcomes.see(failure, fail_fast=self._limits.fail_fast)
@@ -287,51 +288,9 @@ class Scheduler:
             self._control.halt(cause)
 
 
-_FAILED: dict[Phase, Any] = {"edit": "edit_failed", "score": "judge_failed"}
-
-
-class _FirstFailures:
-    """Notices when a phase's first pairs all fail alike."""
-
-    def __init__(self, phase: Phase) -> None:
-        self._phase = phase
-        self._first: list[Failure] | None = []
-
-    def see(self, failure: Failure | None, *, fail_fast: bool) -> TooManyFailures | None:
-        if failure and fail_fast:
-            return TooManyFailures(
-                f"the first failure stops this run: {failure.error}: {failure.message}",
-                hint="leave --fail-fast out to go on after failures",
-            )
-        if self._first is None:
-            return None
-        if failure is None or (self._first and _kind(failure) != _kind(self._first[0])):
-            self._first = None
-            return None
-        self._first.append(failure)
-        if len(self._first) < ALIKE:
-            return None
-        return TooManyFailures(
-            f"the first {ALIKE} pairs failed the same way while they were being "
-            f"{'edited' if self._phase == 'edit' else 'scored'}, so the run stops early",
-            problems=[f"{failure.error}: {failure.message}"],
-            hint="this looks like a setting, not bad luck; once it is fixed, run again",
-        )
-
-
-def _kind(failure: Failure) -> tuple[str, str]:
-    return failure.error, failure.message
-
-
-def failure_of(exc: BaseException, phase: Phase, *, attempts: int = 1) -> Failure:
-    """Return an exception as the failure of a pair; one that has a ``state`` keeps it."""
-    state = getattr(exc, "state", _FAILED[phase])
-    return Failure(state, type(exc).__name__, first_line(exc), attempts)
-
-
-def first_line(exc: BaseException) -> str:
-    """Return the first line of an exception's text, shortened to 300 characters."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0][:300]
+def _split(attempt: _Attempt, size: int) -> list[_Attempt]:
+    group = attempt.group
+    return [_Attempt(group[i : i + size]) for i in range(0, len(group), size)]
 
 
 def _prepare_all(stage: Stage, indices: Sequence[int]) -> list[Any]:
@@ -352,28 +311,3 @@ def _timed_step(
     start = time.perf_counter()
     outputs = stage.step(inputs, stop)
     return outputs, time.perf_counter() - start
-
-
-async def _grouped(stage: Stage, indices: AsyncIterable[int]) -> AsyncIterator[list[int]]:
-    """Yield groups of one shape, full ones first, none waiting longer than the window."""
-    size = stage.max_batch
-    if size <= 1:
-        async for index in indices:
-            yield [index]
-        return
-    waiting: dict[Hashable, list[int]] = {}  # in order of each group's oldest pair
-    count = 0
-    async for index in indices:
-        shape = stage.shape(index)
-        group = waiting.setdefault(shape, [])
-        group.append(index)
-        count += 1
-        if len(group) < size and count < WINDOW * size:
-            continue
-        if len(group) < size:
-            shape = next(iter(waiting))
-        group = waiting.pop(shape)
-        count -= len(group)
-        yield group
-    for group in waiting.values():
-        yield group

@@ -23,6 +23,9 @@ LoadImages = Callable[[Pair], "tuple[Image, ...]"]
 Lease = Callable[[], AbstractContextManager[object]]
 
 
+LONG = 16_000  #: bytes of a reply that is stored by itself
+
+
 class LostEdit(Exception):
     """A stored edit is gone or damaged; the pair is edited again."""
 
@@ -186,11 +189,17 @@ class ScoreStage(_Stage):
             )
             key = self._ledger.verdict_key(pair, item.index, item.input[1])
             rows.append((key, header | {"batch": item.batch}, payload))
-        if self._store.add_many(rows) == len(rows):
+        if self._add(rows) == len(rows):
             replies = [item.output for item in done]
         else:  # another run was first with some: what it stored is what counts
             replies = [self._stored(key, header, payload) for key, header, payload in rows]
         return [self._ledger.parse(*both) for both in zip(pairs, replies, strict=True)]
+
+    def _add(self, rows: Sequence[tuple[str, Mapping[str, Json], bytes]]) -> int:
+        # What is left of a full disk is there for verdicts: losing one would cost a whole edit.
+        if max(len(payload) for _, _, payload in rows) < LONG:
+            return self._store.add_many(rows, vital=True)
+        return sum(self._store.add(*row, vital=True) for row in rows)
 
     def _stored(self, key: str, header: Mapping[str, Json], payload: bytes) -> Any:
         record = self._store.get(key)

@@ -7,7 +7,6 @@ Why each step is as it is: docs/design/store.md.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,29 +14,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from editbench.engine import repair
-from editbench.engine.database import DATABASE, FORMAT, condition, newer
+from editbench.engine import opening, repair
+from editbench.engine.database import DATABASE, FORMAT, newer
 from editbench.engine.disk import (
     INLINE_LIMIT,
     VALUES,
     ValueFile,
     check_key,
     key_of,
-    read_file,
-    sync_folder,
 )
 from editbench.engine.frame import Damaged, Record, make_tag, pack, read_tag, unpack
 from editbench.engine.index import Index, Reader, Row
-from editbench.engine.locks import alone, shared
-from editbench.engine.mounts import filesystem, is_network
-from editbench.engine.store_errors import as_store_error, is_full, is_unwritable
+from editbench.engine.locks import Held, alone, shared
+from editbench.engine.repair import Swept
+from editbench.engine.store_errors import as_store_error, is_full, is_unwritable, translated
 from editbench.errors import StoreError, StoreFull
 from editbench.records import Json
 from editbench.units import format_bytes
 
 RESERVE = 2**30  #: bytes of the disk that are left free
 BALLAST = 16 * 2**20  #: bytes given up when the disk is full, so that a run can still end well
-_OPENING, _WRITING, _BALLAST = "open.lock", "write.lock", "ballast"
 _SWEEP_WAITS = 10.0  #: seconds for other processes to finish what they are writing
 
 _log = logging.getLogger(__name__)
@@ -50,13 +46,6 @@ class Finding(NamedTuple):
     name: str  #: the record's key, or the file's name
     bytes: int
     problem: str  #: empty if all is well
-
-
-class Swept(NamedTuple):
-    """What became of value files that had no record."""
-
-    adopted: int  #: whole results, found again
-    removed: int  #: torn or superfluous files
 
 
 class Store:
@@ -73,6 +62,7 @@ class Store:
     ) -> None:
         """Wrap an index that is open; ``Store.open`` is the way in."""
         self.folder = folder
+        self._writing = folder / opening.WRITING
         self.notices: list[str] = []  #: what the user should know of how it was opened
         self.damaged = 0  #: records found damaged, and deleted, since it was opened
         self._index = index
@@ -106,9 +96,7 @@ class Store:
         if read_only:
             return cls._open_read_only(folder, timeout=timeout)
         try:
-            notices = _prepare(folder)
-            with alone(folder / _OPENING, seconds=timeout):
-                index, found = _open_index(folder, timeout=timeout, sync=durability == "power")
+            index, notices = opening.open_index(folder, timeout=timeout, sync=durability == "power")
         except (OSError, sqlite3.Error) as exc:
             if not is_full(exc) and not is_unwritable(exc):
                 raise as_store_error(exc, "open", folder / DATABASE) from exc
@@ -120,8 +108,8 @@ class Store:
             store.notices.append(f"the disk of {folder} is {why}: its store can only be read")
             return store
         store = cls(folder, index, budget=budget, reserve=reserve, timeout=timeout)
-        store.notices += notices + found
-        store._take_ballast(ballast)
+        store.notices += notices
+        opening.take_ballast(folder, size=ballast, reserve=reserve)
         return store
 
     @classmethod
@@ -227,7 +215,15 @@ class Store:
 
     def delete(self, key: str) -> int:
         """Delete a record and return the bytes freed; 0 if there was none."""
-        return self._write(lambda index: index.delete(key), again=True)
+        try:
+            return self._write(lambda index: index.delete(key), again=True)
+        except StoreFull:
+            row = self._index.row(key)
+            if row is None or row.filename is None:
+                raise
+            # A full disk refuses even to forget a row. Its file can go, which makes the room.
+            self._index.disk.remove(row.filename)
+            return self._write(lambda index: index.delete(key), again=True)
 
     def used(self) -> int:
         """Return the bytes of all records. Costs one query however many there are."""
@@ -237,30 +233,23 @@ class Store:
         """Return the bytes that may still be added, for records that are not vital."""
         if self.read_only:
             return 0
-        free = _free_bytes(self.folder) - self._reserve
+        free = opening.free_bytes(self.folder) - self._reserve
         budget = free if self._budget is None else self._budget - self.used()
         return max(0, min(free, budget) - self._pending)
 
     def sweep(self, *, before: float) -> Swept:
         """Deal with value files without a record that are older than ``before``, in epoch seconds.
 
-        Whole ones get their record back, others are removed. The caller holds the run's lock; no
-        other process is writing meanwhile, and nothing is done if one does not pause for long.
+        Whole ones get their record back, torn ones are removed. The caller holds the run's lock.
+        Nothing is done if other processes do not pause their writing within some seconds.
         """
-        index = self._writable()
-        adopted = removed = 0
-        with suppress(StoreError), alone(self.folder / _WRITING, seconds=_SWEEP_WAITS):
-            for path in repair.value_files(self.folder):
-                name = f"{VALUES}/{path.name}"
-                row = index.row(key_of(name))
-                if path.stat().st_mtime >= before or (row and row.filename == name):
-                    continue
-                if row is None and _adopt(index, path, name):
-                    adopted += 1
-                else:
-                    path.unlink()
-                    removed += 1
-        return Swept(adopted, removed)
+        if not isinstance(self._index, Index):
+            return Swept(0, 0)
+        try:
+            with translated("sweep", self.folder), alone(self._writing, seconds=_SWEEP_WAITS):
+                return repair.sweep(self._index, self.folder, before=before)
+        except Held:
+            return Swept(0, 0)
 
     def check(self) -> Iterator[Finding]:
         """Read and verify everything, changing nothing. Yields one finding a record.
@@ -318,15 +307,15 @@ class Store:
     def _write(self, act: Callable[[Index], _T], *, again: bool) -> _T:
         index = self._writable()
         try:
-            with shared(self.folder / _WRITING):
+            with shared(self._writing):
                 try:
                     return act(index)
                 except StoreFull:
-                    if not self._drop_ballast() or not again:
+                    if not opening.drop_ballast(self.folder) or not again:
                         raise
                     return act(index)
         except OSError as exc:
-            raise as_store_error(exc, "lock", self.folder / _WRITING) from exc
+            raise as_store_error(exc, "lock", self._writing) from exc
 
     @contextmanager
     def _room_for(self, size: int, *, vital: bool) -> Iterator[None]:
@@ -343,96 +332,3 @@ class Store:
         finally:
             with self._lock:
                 self._pending -= size
-
-    def _take_ballast(self, size: int) -> None:
-        path = self.folder / _BALLAST
-        with suppress(OSError):
-            if path.exists() or _free_bytes(self.folder) < self._reserve + 2 * size:
-                return
-            try:
-                path.write_bytes(bytes(size))
-            except OSError:
-                path.unlink()
-                raise
-
-    def _drop_ballast(self) -> bool:
-        try:
-            (self.folder / _BALLAST).unlink()
-        except OSError:
-            return False
-        return True
-
-
-def _prepare(folder: Path) -> list[str]:
-    """Make the folder if need be, for this user alone. Returns notices. Raises ``OSError``."""
-    new = not folder.exists()
-    if new:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    notices = []
-    if folder.stat().st_mode & 0o077:
-        if (folder / DATABASE).exists() or not any(folder.iterdir()):
-            folder.chmod(0o700)
-        else:
-            notices.append(f"others on this machine may be able to read {folder}")
-    if not (folder / VALUES).exists():
-        (folder / VALUES).mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder)
-        if new:
-            sync_folder(folder.parent)
-    kind = filesystem(folder)
-    if is_network(kind):
-        notices.append(
-            f"{folder} is on a network file system ({kind}), where SQLite can lose data:"
-            " a local folder is safer and faster"
-        )
-    return notices
-
-
-def _open_index(folder: Path, *, timeout: float, sync: bool) -> tuple[Index, list[str]]:
-    try:
-        return _open_or_rebuild(folder, timeout=timeout, sync=sync)
-    except (OSError, sqlite3.Error) as exc:
-        if not is_full(exc):
-            raise
-        (folder / _BALLAST).unlink()  # opening writes a little; no ballast, no retry
-        return _open_or_rebuild(folder, timeout=timeout, sync=sync)
-
-
-def _open_or_rebuild(folder: Path, *, timeout: float, sync: bool) -> tuple[Index, list[str]]:
-    state = condition(folder, timeout=timeout)
-    if state == "good":
-        return Index(folder, timeout=timeout, sync=sync), []
-    with alone(folder / _WRITING, seconds=timeout):
-        if state == "damaged":
-            repair.set_aside(folder)
-        index = Index(folder, timeout=timeout, sync=sync)
-        try:
-            count = repair.rebuild(index, folder)
-            index.finish()
-        except BaseException:
-            index.close()
-            raise
-    sync_folder(folder)
-    if state == "damaged":
-        kept = f"; the old one is kept as {repair.ASIDE}"
-        return index, [f"the index of {folder} was damaged: {count} records were recovered{kept}"]
-    return index, [f"the index of {folder} was made anew: {count} records found"] if count else []
-
-
-def _adopt(index: Index, path: Path, name: str) -> bool:
-    key = key_of(name)
-    frame = read_file(path)
-    try:
-        tag = make_tag(key, unpack(frame, key=key).header)
-    except Damaged:
-        return False
-    return bool(index.add_many([(key, tag, ValueFile(name, len(frame)))]))
-
-
-def _free_bytes(folder: Path) -> int:
-    try:
-        disk = os.statvfs(folder)
-    except OSError as exc:
-        raise as_store_error(exc, "reach", folder) from exc
-    return disk.f_bavail * disk.f_frsize

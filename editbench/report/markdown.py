@@ -8,10 +8,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from editbench.report.result import RunResult
-from editbench.report.summary import margin
+from editbench.report.summary import Row, rows
+
+if TYPE_CHECKING:
+    from editbench.report.result import RunResult
 
 SHOWN = 5  #: best and worst pairs
 REASONS = 20  #: kinds of failure listed one by one
@@ -90,7 +92,6 @@ def _header(run: str, summary: Mapping[str, Any]) -> str:
 
 def _categories(summary: Mapping[str, Any]) -> str:
     low, high = summary["scale"]
-    rows = [*summary["categories"].items(), ("overall", summary["overall"])]
     lines = [
         f"Scores from {low:g} to {high:g}; the mean with its 95 % interval.",
         "*Could be* is the mean if every failed pair had the worst or the best score.",
@@ -98,24 +99,17 @@ def _categories(summary: Mapping[str, Any]) -> str:
         "| category | scored | failed | mean | median | min | max | could be |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += [f"| {' | '.join(_cells(name, row))} |" for name, row in rows]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| {' | '.join(_cells(row))} |" for row in rows(summary))])
 
 
-def _cells(name: str, row: Mapping[str, Any]) -> Iterator[str]:
-    yield escape(name)
-    yield str(row["n"])
-    yield str(row["pairs"] - row["n"])
-    yield mean_text(row)
-    for key in ("median", "min", "max"):
-        yield _number(row[key])
-    yield " to ".join(f"{end:.2f}" for end in row["bounds"] or ()) or "-"
-
-
-def mean_text(row: Mapping[str, Any]) -> str:
-    """Return a summary row's mean and how far to trust it: ``7.23 ± 0.41``, or ``-``."""
-    reach = margin(row["mean"], row["interval"])
-    return _number(row["mean"]) + ("" if reach is None else f" ± {reach:.2f}")
+def _cells(row: Row) -> Iterator[str]:
+    yield escape(row.name)
+    yield str(row.n)
+    yield str(row.failed)
+    yield _number(row.mean) + ("" if row.margin is None else f" ± {row.margin:.2f}")
+    for value in (row.median, row.min, row.max):
+        yield _number(value)
+    yield " to ".join(f"{end:.2f}" for end in row.bounds) or "-"
 
 
 def _number(value: float | None) -> str:

@@ -7,10 +7,13 @@ import tomllib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from editbench.errors import ResultError
 from editbench.report.items import read_lines
+from editbench.report.markdown import render
+from editbench.report.sheet import write_csv
+from editbench.report.summary import Row, rows
 
 
 class RunResult:
@@ -59,6 +62,20 @@ class RunResult:
         """``run.toml`` as it stands; empty if there is none."""
         return self._text("run.toml")
 
+    def rows(self) -> list[Row]:
+        """Return the lines of the result table, ``overall`` last; nothing while unfinished."""
+        return rows(self.summary)
+
+    def to_markdown(self) -> str:
+        """Return the report, as in ``report.md``. Raises ``ResultError`` while unfinished."""
+        self._must_be_finished()
+        return render(self)
+
+    def to_csv(self, stream: IO[str]) -> None:
+        """Write one row a pair. Raises ``ResultError`` while the run is unfinished."""
+        self._must_be_finished()
+        write_csv(self.items(), self.items(), stream)
+
     def items(self) -> Iterator[dict[str, Any]]:
         """Yield each pair's line of ``items.jsonl``; nothing while the run is unfinished."""
         return read_lines(self.folder / "items.jsonl")
@@ -66,6 +83,12 @@ class RunResult:
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield what the engine announced, in order, over all sessions of the run."""
         return read_lines(self.folder / "events.jsonl")
+
+    def _must_be_finished(self) -> None:
+        if not self.finished:
+            raise ResultError(
+                f"{self.name} is not finished", hint="run the same command again to go on with it"
+            )
 
     def _text(self, name: str) -> str:
         try:

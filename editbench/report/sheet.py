@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import csv
-from typing import IO
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
 
 from editbench.records import Json
-from editbench.report.result import RunResult
 
 COLUMNS = ("id", "category", "instruction", "state", "overall")
 
 
-def write_csv(result: RunResult, stream: IO[str]) -> None:
-    """Write one row a pair, criteria as columns. Reads the items twice and keeps none of them.
+def write_csv(
+    first: Iterable[Mapping[str, Any]], second: Iterable[Mapping[str, Any]], stream: IO[str]
+) -> None:
+    """Write one row an item, criteria as columns. Takes the same items twice and keeps none.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe.
     """
-    criteria = list(dict.fromkeys(name for item in result.items() for name in item["criteria"]))
+    criteria = list(dict.fromkeys(name for item in first for name in item["criteria"]))
     out = csv.writer(stream, lineterminator="\n")
     out.writerow([*COLUMNS, *(_inert(f"criteria.{name}") for name in criteria), "reason", "error"])
-    for item in result.items():
+    for item in second:
         scores = [item["criteria"].get(name) for name in criteria]
         error = item["error"]["message"] if item["error"] else None
         values = [*(item[name] for name in COLUMNS), *scores, item["reason"], error]

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from editbench.errors import ResultError
 from editbench.records import FAILURES, Json
@@ -87,8 +87,43 @@ def _round(value: float | None) -> float | None:
     return None if value is None else round(float(value), PLACES)
 
 
-def margin(mean: float | None, interval: Sequence[float] | None) -> float | None:
-    """Return what to print after ±: the longer arm, since the scale may clip the other."""
+class Row(NamedTuple):
+    """One line of a result table."""
+
+    name: str
+    n: int  #: scored
+    failed: int
+    mean: float | None
+    margin: float | None  #: what stands after ±
+    median: float | None
+    min: float | None
+    max: float | None
+    bounds: tuple[float, ...]  #: of the mean, had every failed pair the worst or the best score
+
+
+def rows(summary: Mapping[str, Any]) -> list[Row]:
+    """Return a summary's categories and then ``overall``; nothing for an empty summary."""
+    if not summary:
+        return []
+    named = [*summary["categories"].items(), ("overall", summary["overall"])]
+    return [
+        Row(
+            name,
+            row["n"],
+            row["pairs"] - row["n"],
+            row["mean"],
+            _margin(row["mean"], row["interval"]),
+            row["median"],
+            row["min"],
+            row["max"],
+            tuple(row["bounds"] or ()),
+        )
+        for name, row in named
+    ]
+
+
+def _margin(mean: float | None, interval: Sequence[float] | None) -> float | None:
+    """The longer arm of the interval, since the scale may clip the other."""
     if mean is None or interval is None:
         return None
     return max(interval[1] - mean, mean - interval[0])

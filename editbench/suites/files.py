@@ -21,6 +21,8 @@ def read_range(path: str | Path, start: int = 0, length: int = -1) -> bytes:
         raise SuiteError(f"there is no file {path}") from None
     except OSError as exc:
         raise SuiteError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise SuiteError(f"{str(path)!r} cannot be the name of a file") from exc
     if len(found) < length:
         raise SuiteError(f"{path} has changed: it ends before byte {start + length}")
     return found

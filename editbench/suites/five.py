@@ -147,5 +147,5 @@ class FiveSuite:
             names = ", ".join(found[:8])
             raise SuiteError(
                 f"the items of {self._path} have none of our fields (they have {names})",
-                hint=_SHAPES,
+                hint=_SHAPES + "; a table belongs in a .jsonl or .csv file",
             )

@@ -50,7 +50,9 @@ def scan(file: BinaryIO, *, field: str) -> Iterator[Item]:
         else:
             raise UnknownShape
     except EOFError:
-        yield Item("", lexer.offset, lexer.offset, fault="the file ends too early: it was cut short")
+        yield Item(
+            "", lexer.offset, lexer.offset, fault="the file ends too early: it was cut short"
+        )
         return
     try:
         _, start = lexer.token()
@@ -62,7 +64,7 @@ def scan(file: BinaryIO, *, field: str) -> Iterator[Item]:
 def _groups(lexer: _Lexer, field: bytes) -> Iterator[Item]:
     """Yield the items of an object of lists whose bracket has just been read."""
     while True:
-        kind, start = lexer.token()
+        kind, _ = lexer.token()
         if kind == b"}":
             return
         if kind == b",":
@@ -118,7 +120,7 @@ def _items(lexer: _Lexer, field: bytes, *, group: str) -> Iterator[Item]:
 
 
 def _closes(kind: bytes, brackets: bytearray) -> bool:
-    """Whether a ``]`` or ``,`` ends the item: nothing is open, or nothing that it could belong to."""
+    """Whether a ``]`` or ``,`` ends the item: nothing that it could belong to is open."""
     return b"[" not in brackets if kind == b"]" else not brackets
 
 

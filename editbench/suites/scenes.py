@@ -115,7 +115,11 @@ def _cat(c: Canvas, at: Point) -> None:
 
 def _lake(c: Canvas, tone: int) -> None:
     c.disc((0.2, 0.16), 0.07, "#ffe07a")
-    for x, tall, color in ((0.25, 0.34, "#7f95ad"), (0.62, 0.42, "#6d849d"), (0.95, 0.3, "#8ba0b6")):
+    for x, tall, color in (
+        (0.25, 0.34, "#7f95ad"),
+        (0.62, 0.42, "#6d849d"),
+        (0.95, 0.3, "#8ba0b6"),
+    ):
         c.shape((x, 0.58), [(-0.5, 0), (0, -tall), (0.5, 0)], color)
         top = [(-0.09, -tall + 0.08), (0, -tall), (0.09, -tall + 0.08)]
         c.shape((x, 0.58), top, "#f4f7fa")

@@ -1,0 +1,137 @@
+"""The command line: what there is to type, and its help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from editbench.cli.commands import OUTPUT, Screen, command
+from editbench.cli.displays import Mode
+from editbench.cli.messages import say
+from editbench.cli.options import Settings, variable
+from editbench.cli.reading import AsJson, list_, report, show
+from editbench.cli.setting_up import doctor, init
+
+WELCOME = """\
+editbench measures how well image-editing models follow instructions.
+
+  editbench run            run the built-in demo: tiny models, no download
+  editbench init           write a commented run.toml to start from
+  editbench plan run.toml  see what a run would load, swap and store, and for how long
+
+All commands: editbench --help
+"""
+EXAMPLES = """\
+[bold]Examples[/]
+
+editbench run
+
+editbench plan run.toml -e diffusers:Qwen/Qwen-Image-Edit -n 5
+
+editbench run run.toml --set editor.args.num_inference_steps=28
+
+editbench show latest
+"""
+RUN_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench run run.toml
+
+editbench run -b suite.jsonl -e diffusers:Qwen/Qwen-Image-Edit -j transformers:Qwen/Qwen3-VL-8B
+
+editbench run run.toml -n 3 --display plain
+
+An interrupted run goes on when the same command is given again.
+"""
+
+app = typer.Typer(
+    name="editbench",
+    help="Measure how well image-editing models follow instructions, on a machine too small "
+    "for the editor and the judge at once.",
+    epilog=EXAMPLES,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"editbench {version('editbench')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def welcome(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(WELCOME, end="")
+
+
+@app.command(epilog=RUN_EXAMPLES)
+@command
+def run(
+    settings: Settings,
+    *,
+    display: Annotated[
+        Mode,
+        typer.Option(help="How to show it.", envvar=variable("display"), rich_help_panel=OUTPUT),
+    ] = Mode.AUTO,
+    quiet: Annotated[
+        int,
+        typer.Option(
+            "--quiet",
+            "-q",
+            count=True,
+            help="Print only the run's folder; -qq not even that.",
+            envvar=variable("quiet"),
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = 0,
+    screen: Screen,
+) -> int:
+    """Edit every pair, swap models once, score every edit, and report. Continues what was begun."""
+    from editbench.cli.running import carry_out
+
+    config = settings.load()
+    if settings.file is None and config.suite.path == "demo" and not quiet:
+        say(screen.err, "note", "running the built-in demo; editbench init writes a run file")
+    return carry_out(config, screen, mode=display, quiet=quiet)
+
+
+@app.command()
+@command
+def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None:
+    """Show what a run would do: swaps, memory, disk and time. Loads no model."""
+    from editbench.api import plan as make_plan
+
+    made = make_plan(settings.load())
+    text = json.dumps(made.as_json(), indent=1) if as_json else made.describe()
+    print(text)
+
+
+app.command(name="show")(command(show))
+app.command(name="report")(command(report))
+app.command(name="list")(command(list_))
+app.command(name="doctor")(command(doctor))
+app.command(name="init")(command(init))
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the terminal cannot show is no reason to fail.
+        if callable(reconfigure := getattr(stream, "reconfigure", None)):
+            reconfigure(errors="replace")
+    app()

@@ -1,0 +1,153 @@
+"""Carries out ``editbench run``: a display, signals, and what to say at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+
+from editbench.cli import logs, tables
+from editbench.cli.commands import Screen
+from editbench.cli.displays import Display, Mode, choose, opened
+from editbench.cli.messages import LoggedBug, first_cause, say
+from editbench.cli.signals import Stopper
+from editbench.cli.text import counted, plain
+from editbench.engine.events import Event, RunEnded, RunStarted
+from editbench.errors import EditbenchError, Stopped, TooManyFailures
+
+if TYPE_CHECKING:
+    from editbench import RunConfig, RunResult
+
+TICK = 0.25  #: seconds between two looks of the display at the clock
+log = logging.getLogger(__name__)
+
+
+class Witness:
+    """Passes events on to the display and remembers the first and the last."""
+
+    def __init__(self, display: Display) -> None:
+        self.started: RunStarted | None = None
+        self.ended: RunEnded | None = None
+        self._display = display
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, RunStarted):
+            self.started = event
+        elif isinstance(event, RunEnded):
+            self.ended = event
+        self._display(event)
+
+
+def carry_out(config: RunConfig, screen: Screen, *, mode: Mode, quiet: int) -> int:
+    """Run to the end or to a stop, and return the exit code."""
+    mode = choose(mode, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0)
+    with logs.to_terminal(screen.err, verbose=screen.verbose):
+        try:
+            with opened(mode, screen.err) as display:
+                result, witness, stopped = anyio.run(_run, config, display)
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from None
+    if result is None:
+        return _stopped(screen, stopped, witness, quiet=quiet > 0)
+    return _finished(config, screen, result, witness, mode=mode, quiet=quiet)
+
+
+async def _run(config: RunConfig, display: Display) -> tuple[RunResult | None, Witness, int | None]:
+    """Return the result, None if it was stopped, and the exit code that a stop calls for."""
+    witness = Witness(display)
+    result: RunResult | None = None
+    async with anyio.create_task_group() as tasks:
+        stopper = Stopper(tasks.cancel_scope)
+        tasks.start_soon(stopper.watch)
+        tasks.start_soon(_tick, display)
+        try:
+            result = await _open_and_wait(config, witness, stopper)
+        except Stopped:
+            if stopper.exit_code is None:
+                raise
+        tasks.cancel_scope.cancel()
+    display.tick()
+    return result, witness, stopper.exit_code
+
+
+async def _open_and_wait(config: RunConfig, witness: Witness, stopper: Stopper) -> RunResult:
+    from editbench.api import open_run
+
+    async with open_run(config, on_event=witness) as run:
+        stopper.open(run)
+        with logs.to_folder(run.folder) as path:
+            try:
+                return await run.wait()
+            except Exception as exc:
+                log.debug("the run ended with an error", exc_info=exc)
+                if isinstance(first_cause(exc), EditbenchError):
+                    raise
+                raise LoggedBug(path) from exc
+
+
+async def _tick(display: Display) -> None:
+    while True:
+        display.tick()
+        await anyio.sleep(TICK)
+
+
+def _stopped(screen: Screen, code: int | None, witness: Witness, *, quiet: bool) -> int:
+    if not quiet:
+        stored = "everything that is finished is stored" if witness.started else "nothing was run"
+        say(screen.err, "stopped", stored)
+    command = shlex.join(["editbench", *sys.argv[1:]])
+    say(screen.err, "to continue", command)
+    return Stopped.exit_code if code is None else code
+
+
+def _finished(
+    config: RunConfig,
+    screen: Screen,
+    result: RunResult,
+    witness: Witness,
+    *,
+    mode: Mode,
+    quiet: int,
+) -> int:
+    if quiet == 1:
+        print(result.folder)
+    elif mode not in (Mode.JSON, Mode.NONE):
+        _show(screen, result, witness)
+    failed = result.rows()[-1].failed
+    if failed <= config.run.max_failures:
+        return 0
+    if not quiet:
+        _tell_failures(screen, result, failed, allowed=config.run.max_failures)
+    return TooManyFailures.exit_code
+
+
+def _show(screen: Screen, result: RunResult, witness: Witness) -> None:
+    screen.out.print(tables.results(result))
+    for note in result.summary.get("notes", ()):
+        say(screen.err, "note", note)
+    if witness.ended and witness.ended.swaps:
+        say(screen.err, "swaps", str(witness.ended.swaps))
+    folder = plain(result.folder)
+    say(screen.err, "results", folder)
+    say(
+        screen.err,
+        "next",
+        f"editbench show {shlex.quote(folder)}",
+        f"editbench report {shlex.quote(folder)} --format csv",
+    )
+
+
+def _tell_failures(screen: Screen, result: RunResult, failed: int, *, allowed: int) -> None:
+    kinds = result.summary["overall"]["failures"].items()
+    say(
+        screen.err,
+        "failed",
+        f"{counted(failed, 'pair')}, {allowed} allowed (--max-failures)",
+        *(f"{state}: {count}" for state, count in kinds),
+        "the means leave them out; running again retries edit_failed and judge_failed",
+    )

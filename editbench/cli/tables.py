@@ -1,0 +1,73 @@
+"""Tables on stdout: rich on a terminal, aligned plain text in a file or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from editbench.cli.state import Category, Mean, State
+from editbench.cli.text import inert, mean_and_margin, number
+
+if TYPE_CHECKING:
+    from editbench import RunResult
+
+
+def results(result: RunResult) -> Table:
+    """Return a finished run's categories and, under a rule, its overall row."""
+    rows = result.rows()
+    table = lined("category", "n", "mean ± 95%", "failed", "min", "median", "max")
+    for row in rows:
+        if row is rows[-1]:
+            table.add_section()
+        table.add_row(
+            inert(row.name),
+            str(row.n),
+            mean_and_margin(row.mean, row.margin),
+            str(row.failed),
+            *(number(value) for value in (row.min, row.median, row.max)),
+        )
+    return table
+
+
+def unfinished(state: State) -> Table:
+    """Return how far each category of a run is; means are of its last session's scores."""
+    table = lined("category", "edited", "scored", "failed", "mean of new")
+    for name, category in state.categories.items():
+        table.add_row(*_so_far(name, category, category.mean))
+    table.add_section()
+    total = state.edit.total
+    whole = Category(total, state.edit.finished, state.score.finished, state.failed)
+    table.add_row(*_so_far("overall", whole, state.mean))
+    return table
+
+
+def _so_far(name: str, category: Category, mean: Mean) -> list[Any]:
+    return [
+        inert(name),
+        f"{category.edited}/{category.total}",
+        f"{category.scored}/{category.total}",
+        str(category.failed),
+        mean_and_margin(mean.value if mean.n else None, mean.margin),
+    ]
+
+
+def listing(rows: Iterable[Mapping[str, object]], *columns: str) -> Table:
+    """Return rows of text under their names."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(inert(row.get(name, "")) for name in columns))
+    return table
+
+
+def lined(first: str, *others: str) -> Table:
+    """Return an empty table: words on the left, numbers on the right."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(first, no_wrap=True, overflow="ellipsis")
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table

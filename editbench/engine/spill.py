@@ -1,0 +1,179 @@
+"""Edits: every one on disk, the latest also in RAM up to a limit in bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from editbench.engine.codec import Codec, Encoded, decode, encode
+from editbench.engine.frame import Record
+from editbench.engine.keys import pixel_hash
+from editbench.engine.store import Store
+from editbench.errors import StoreError
+from editbench.records import Edit, Json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PREFIX = "e:"  #: of the keys of edits
+_TRIES = 3
+
+
+class SpillStats(NamedTuple):
+    """Numbers for displays."""
+
+    images: int  #: held in RAM
+    in_memory: int  #: bytes of their pixels
+    on_disk: int  #: bytes in the store
+
+
+class Spill:
+    """Edits by key. Any thread. The store has the last word; RAM only saves reading it."""
+
+    def __init__(self, store: Store, *, host_limit: int, codec: Codec = "webp") -> None:
+        """Keep at most ``host_limit`` bytes of decoded pixels in RAM; 0 keeps none."""
+        self.codec: Codec = codec  #: for what is put from now on
+        self._store = store
+        self._recent = _Recent(host_limit)
+
+    def put(
+        self, key: str, image: Image, *, seconds: float, provenance: Mapping[str, Json]
+    ) -> Edit:
+        """Store an edit; it is durable on return. ``seconds`` is what the device took for it.
+
+        If the key is there already nothing is stored, and what is there is returned. Raises
+        ``StoreFull``, ``StoreError``.
+        """
+        encoded = encode(image, self.codec)
+        header = {
+            "pixels": pixel_hash(image),
+            "width": image.width,
+            "height": image.height,
+            "mode": image.mode,
+            "codec": encoded.codec,
+            "bytes": len(encoded.payload),
+            "seconds": seconds,
+            "provenance": dict(provenance),
+        }
+        for _ in range(_TRIES):
+            if self._store.add(key, header, encoded.payload):
+                edit = _edit(key, header)
+                self._recent.put(key, edit, image)
+                return edit
+            found = self.get(key)
+            if found is not None:
+                return found[0]
+        raise StoreError(
+            f"{key} is damaged in the store and cannot be replaced",
+            hint="check the disk and make room on it",
+        )
+
+    def get(self, key: str) -> tuple[Edit, Image] | None:
+        """Return an edit and its image, the same to the last bit as the one that was put.
+
+        A damaged one is deleted and is not there any more. Raises ``StoreError``.
+        """
+        recent = self._recent.get(key)
+        if recent is not None:
+            return recent
+        record = self._store.get(key)
+        if record is None:
+            return None
+        edit = _edit(key, record.header)
+        image = _decoded(edit, record)
+        self._recent.put(key, edit, image)
+        return edit, image
+
+    def facts(self, key: str) -> Edit | None:
+        """Return what is known of an edit without reading its image."""
+        header = self._store.header(key)
+        return None if header is None else _edit(key, header)
+
+    def all_facts(self) -> Iterator[tuple[str, Edit]]:
+        """Yield every edit's key and facts, in the order of the keys."""
+        for key, header in self._store.headers(PREFIX):
+            yield key, _edit(key, header)
+
+    def drop(self, key: str) -> int:
+        """Delete an edit and return the bytes freed on disk; 0 if there was none."""
+        self._recent.drop(key)
+        return self._store.delete(key)
+
+    def stats(self) -> SpillStats:
+        """Return the numbers of this moment."""
+        images, in_memory = self._recent.size()
+        return SpillStats(images, in_memory, self._store.used())
+
+
+class _Recent:
+    """The images used last, as raw bytes: those cannot be changed by who got an image."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[Edit, Encoded]] = OrderedDict()
+
+    def put(self, key: str, edit: Edit, image: Image) -> None:
+        if image.width * image.height > self._limit:
+            return  # not worth making the bytes, of which a pixel mostly has several
+        raw = encode(image, "raw")
+        size = len(raw.payload)
+        with self._lock:
+            self._drop(key)
+            if size > self._limit:
+                return
+            while self._bytes + size > self._limit:
+                self._drop(next(iter(self._kept)))
+            self._kept[key] = edit, raw
+            self._bytes += size
+
+    def get(self, key: str) -> tuple[Edit, Image] | None:
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            edit, raw = self._kept[key]
+        return edit, decode(raw)
+
+    def drop(self, key: str) -> None:
+        with self._lock:
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= len(kept[1].payload)
+
+    def size(self) -> tuple[int, int]:
+        with self._lock:
+            return len(self._kept), self._bytes
+
+
+def _edit(key: str, header: Mapping[str, Json]) -> Edit:
+    return Edit(
+        key=key,
+        pixels=header["pixels"],
+        width=header["width"],
+        height=header["height"],
+        bytes=header["bytes"],
+        seconds=header["seconds"],
+    )
+
+
+def _decoded(edit: Edit, record: Record) -> Image:
+    """Return a record's image, proven to be the one that the edit's verdict will be kept under."""
+    codec, mode = record.header["codec"], record.header["mode"]
+    try:
+        image = decode(Encoded(codec, mode, edit.width, edit.height, record.payload))
+        same = pixel_hash(image) == edit.pixels
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise StoreError(
+            f"{edit.key} decodes to other pixels than were stored",
+            hint=f"the library that reads {codec} is at fault: update it",
+        )
+    return image
