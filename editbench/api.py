@@ -65,7 +65,7 @@ def load_config(
     """
     environ = os.environ if environ is None else environ
     named = list(filter(None, environ.get("EDITBENCH_SET", "").splitlines()))
-    values = configs.merge(
+    values = configs.layered(
         _project_settings(),
         configs.read_file(file) if file else {},
         configs.nest(map(configs.parse_setting, named)),

@@ -178,6 +178,20 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge layers of settings. Naming another backend drops the settings of the one before."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for kind, model in (("editor", EditorConfig), ("judge", JudgeConfig)):
+            old, new = out.get(kind), layer.get(kind)
+            if not (isinstance(old, Mapping) and isinstance(new, Mapping) and "use" in new):
+                continue
+            if new["use"] != old.get("use", model.model_fields["use"].default):
+                out[kind] = {key: old[key] for key in old if key in model.model_fields}
+        out = merge(out, layer)
+    return out
+
+
 def nest(settings: Iterable[tuple[Sequence[str], Any]]) -> dict[str, Any]:
     """Turn paths and values into nested mappings."""
     out: dict[str, Any] = {}

@@ -85,3 +85,12 @@ def test_a_missing_run_file_is_an_error_with_a_hint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", ["0%", "101%", "-5%"])
 def test_a_share_lies_between_nothing_and_all(share: str) -> None:
     assert problems(memory={"device_budget": share})
+
+
+def test_another_backend_does_not_inherit_settings() -> None:
+    file = {"judge": {"use": "transformers", "model": "m", "rubric": "r"}, "editor": {"model": "m"}}
+    flags = {"judge": {"use": "openai"}, "editor": {"use": "diffusers", "dtype": "bf16"}}
+    assert config.layered(file, flags) == {
+        "judge": {"use": "openai", "rubric": "r"},
+        "editor": {"use": "diffusers", "model": "m", "dtype": "bf16"},
+    }

@@ -98,10 +98,6 @@ def resolve(pipeline: type, args: Mapping[str, Json], *, tiny: bool) -> dict[str
         if name not in _OURS and type(parameter.default) in (bool, int, float, str)
     }
     chosen["size"] = "source" if tiny else "auto"
-    if "negative_prompt" in known and float(chosen.get("true_cfg_scale", 1)) > 1:
-        chosen["negative_prompt"] = (
-            " "  # without one the pipeline drops the guidance it defaults to
-        )
     if tiny:
         chosen |= {
             name: value
@@ -109,6 +105,9 @@ def resolve(pipeline: type, args: Mapping[str, Json], *, tiny: bool) -> dict[str
             if name in known
         }
     chosen |= args
+    if "negative_prompt" in known and chosen.get("true_cfg_scale", 1) > 1:
+        # Without a negative prompt these pipelines drop their guidance, with only a log line.
+        chosen.setdefault("negative_prompt", " ")
     if chosen["size"] != "auto" and "max_area" not in args:
         chosen.pop("max_area", None)  # follows from the size
     return chosen

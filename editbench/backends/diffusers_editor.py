@@ -185,18 +185,7 @@ class DiffusersEditor:
         return sizes.output_size(self._resolved["size"], source, grid)
 
     def _call(self, requests: Sequence[EditRequest], stop: Stop) -> list[Image]:
-        import torch
-
-        self._refuse_references(requests)
-        size = self._output_size(requests[0].images[-1].size)
-        keywords = calls.arguments(
-            self._class,
-            self._resolved,
-            images=[self._prepare(image, size) for request in requests for image in request.images],
-            prompts=[request.instruction for request in requests],
-            generators=[torch.Generator().manual_seed(request.seed) for request in requests],
-            size=size,
-        )
+        keywords = self._keywords(requests)
         if stop():
             raise Stopped("stopped before an edit")
         if calls.takes(self._class, "callback_on_step_end"):
@@ -205,6 +194,20 @@ class DiffusersEditor:
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise InvalidEdit("the pipeline's safety checker blackened the edit")
         return to_images(output.images)
+
+    def _keywords(self, requests: Sequence[EditRequest]) -> dict[str, Any]:
+        import torch
+
+        self._refuse_references(requests)
+        size = self._output_size(requests[0].images[-1].size)
+        return calls.arguments(
+            self._class,
+            self._resolved,
+            images=[self._prepare(image, size) for request in requests for image in request.images],
+            prompts=[request.instruction for request in requests],
+            generators=[torch.Generator().manual_seed(request.seed) for request in requests],
+            size=size,
+        )
 
     def _refuse_references(self, requests: Sequence[EditRequest]) -> None:
         most = max(len(request.images) for request in requests)

@@ -113,9 +113,9 @@ def _offers(kind: Kind) -> list[_Offer]:
         entry = EntryPoint(name, target, group)
         offers["editbench", name] = _Offer(Listed(name, "editbench", _own_version(), target), entry)
     for entry in entry_points(group=group):
-        if entry.dist is not None and entry.dist.name != "editbench":
+        if entry.dist is not None:
             listed = Listed(entry.name, entry.dist.name, entry.dist.version, entry.value)
-            offers[entry.dist.name, entry.name] = _Offer(listed, entry)
+            offers.setdefault((entry.dist.name, entry.name), _Offer(listed, entry))
     return list(offers.values())
 
 

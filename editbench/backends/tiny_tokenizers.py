@@ -38,20 +38,22 @@ Describe the key features of the input image (color, shape, size, texture, objec
 then explain how the user's text instruction should alter or modify the image. Generate a new \
 image that meets the user's requirements while maintaining consistency with the original input \
 where appropriate.
-system user assistant Picture 1: Picture 2: Picture 3: source edited reference image
-You judge image edits. The first image is the source, the last one is the edited image. Compare \
-the two and rate how well the edit follows the instruction, how much of the rest was preserved, \
-and the quality of the result. Reply with one JSON object and nothing else. Give each criterion \
-a whole number from 0 to 10; 0 is worst and 10 is best.
-The edit follows the instruction. The background is unchanged, but the color is not natural. The \
-object was removed, a part of the image is blurry, and the light does not fit.
+user
+system
+assistant
+Picture 1: Picture 2: Picture 3: Image 1 is the source. Image 2, the last, is the edited image.
+You judge edits of images. You see one or more source images and, last, the image that an editor \
+made of them. Compare them closely before you answer. Give a whole number for each criterion: 0 is \
+a complete failure, 5 a result with a clear defect, 10 a result that could not be better. Answer \
+with one JSON object and nothing else. Give the reason first: one short sentence.
+The edited image follows the instruction. Everything else is as it was: things, people, text, \
+framing, style. The light does not fit, and the object is not in the right place.
 make the sky red, remove the cat, add a hat, turn it into winter with snow, change the background \
 to a beach at night, replace the car with a bicycle, brighter, darker
-{"following":10,"preserving":9,"quality":8,"reason":"The edit is good."}
-{"following":7,"preserving":6,"quality":5,"realism":4,"reason":"The object is gone."}
-{"score":3,"scores":[2,1,0],"reasoning":"It does not follow the instruction.","reason":""}
-{"instruction_following":1,"consistency":2,"visual_quality":3,"overall":4,"reason":"good"}
-{"reasoning":"ok","scores":[5,6]} {"type":"object","required":["following","quality"]}
+{"reason":"The edit is good.","following":10,"preservation":9,"quality":8,"realism":7}
+{"reason":"The object is gone.","following":6,"preservation":5,"quality":4,"physical":3}
+{"reason":"","environmental":2,"social":1,"causal":0,"referential":10,"scores":[2,1,0]}
+{"instruction_following":1,"consistency":2,"visual_quality":3,"overall":4,"reasoning":"good"}
 把天空变成红色，去掉猫，加一顶帽子，变成下雪的冬天，更亮，更暗，换成夜晚的海滩背景。
 请比较原图和编辑后的图，判断编辑是否遵循指令、其余部分是否保持不变，以及图像质量。
 """

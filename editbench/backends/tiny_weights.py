@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 _WORDY = re.compile(r" ?[A-Za-z]{2,}[.,]?|[.,0-9]")  #: tokens that a tiny judge's sentences are of
-_CLOSING = ('"', '"}')
+_CLOSING = ('"', '"}', '",', '","')
 _ATTENDING = ("q_proj", "k_proj", "qkv")  #: flat attention would average its input away
+_ATTENDING_NORMS = ("q_norm.weight", "k_norm.weight")
 _EMBEDDINGS = ("embed_tokens", "shared.weight", "token_embedding")
 
 
@@ -22,6 +23,8 @@ def spread(module: Any, *, seed: int) -> Any:
             noise = torch.randn(weight.shape, generator=generator)
             if weight.dim() >= 2:
                 weight.copy_(torch.ones(()) if "gamma" in name else noise * _gain(name, weight))
+            elif name.endswith(_ATTENDING_NORMS):
+                weight.fill_(2.0)
             elif name.endswith("bias"):
                 weight.zero_()
             elif not bool((weight == 1).all()):  # neither a bias nor a norm's scale

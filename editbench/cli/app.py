@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
 from editbench.cli.commands import OUTPUT, Screen, command
-from editbench.cli.displays import Mode
 from editbench.cli.messages import say
+from editbench.cli.modes import Mode
 from editbench.cli.options import Settings, variable
-from editbench.cli.reading import AsJson, list_, report, show
+from editbench.cli.reading import AsJson, list_, print_json, report, show
 from editbench.cli.setting_up import doctor, init
 
 WELCOME = """\
@@ -117,8 +116,10 @@ def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None
     from editbench.api import plan as make_plan
 
     made = make_plan(settings.load())
-    text = json.dumps(made.as_json(), indent=1) if as_json else made.describe()
-    print(text)
+    if as_json:
+        print_json(made.as_json())
+    else:
+        print(made.describe())
 
 
 app.command(name="show")(command(show))

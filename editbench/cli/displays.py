@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Protocol
 
 from rich.console import Console
 
 from editbench.cli.jsonlines import JsonLines, private_stdout
 from editbench.cli.live import LiveDashboard
+from editbench.cli.modes import Mode
 from editbench.cli.plain import PlainLines
 from editbench.engine.events import Event
-
-
-class Mode(StrEnum):
-    """The displays."""
-
-    AUTO = "auto"
-    DASHBOARD = "dashboard"
-    PLAIN = "plain"
-    JSON = "json"
-    NONE = "none"
 
 
 class Display(Protocol):

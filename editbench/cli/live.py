@@ -55,7 +55,9 @@ class LiveDashboard:
             # Above the dashboard, where it is still to be read after the run.
             say(self._console, "note" if event.level == "info" else event.level, event.message)
         if isinstance(event, Checking):
-            self._before = inert(f"checking {event.suite}: {event.done} of {event.total} pairs")
+            done = event.done >= event.total
+            text = "checked, preparing the models" if done else "checking"
+            self._before = inert(f"{event.suite}: {event.done} of {event.total} pairs {text}")
         self._state = update(self._state, event)
         self._changed = True
 

@@ -13,7 +13,7 @@ import typer
 from editbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from editbench import RunConfig
+    from editbench.api import RunConfig
 
 WHAT = "What to run"
 WHICH = "Which pairs"

@@ -40,7 +40,7 @@ class PlainLines:
         self._console = console
         self._clock = clock
         self._state: State | None = None
-        self._last = 0.0  #: when a line was written
+        self._last = clock()  #: when a line was written
         self._told: dict[Phase, tuple[float, int]] = {}  #: when and at what count, for each phase
 
     def __call__(self, event: Event) -> None:
@@ -125,8 +125,9 @@ def _progress(state: State, phase: Phase) -> str:
         f"{progress.finished}/{progress.total}",
         f"{share:.0%}",
         f"{number(rate and rate * 60, 1)}/min",
-        f"left {duration(progress.seconds_left, about=True)}",
     ]
+    if progress.left:
+        facts.append(f"left {duration(progress.seconds_left, about=True)}")
     if memory := state.memory:
         facts.append(f"{memory.device} {of_bytes(memory.device_used, memory.device_limit)}")
         facts.append(f"host {of_bytes(memory.host_used, memory.host_limit)}")

@@ -12,34 +12,32 @@ import anyio
 
 from editbench.cli import logs, tables
 from editbench.cli.commands import Screen
-from editbench.cli.displays import Display, Mode, choose, opened
+from editbench.cli.displays import Display, choose, opened
 from editbench.cli.messages import LoggedBug, first_cause, say
+from editbench.cli.modes import Mode
 from editbench.cli.signals import Stopper
+from editbench.cli.state import State, update
 from editbench.cli.text import counted, plain
-from editbench.engine.events import Event, RunEnded, RunStarted
+from editbench.engine.events import Event
 from editbench.errors import EditbenchError, Stopped, TooManyFailures
 
 if TYPE_CHECKING:
-    from editbench import RunConfig, RunResult
+    from editbench.api import RunConfig, RunResult
 
 TICK = 0.25  #: seconds between two looks of the display at the clock
 log = logging.getLogger(__name__)
 
 
 class Witness:
-    """Passes events on to the display and remembers the first and the last."""
+    """Passes events on to the display, and keeps what the end is told by."""
 
     def __init__(self, display: Display) -> None:
-        self.started: RunStarted | None = None
-        self.ended: RunEnded | None = None
+        self.state: State | None = None
         self._display = display
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, RunStarted):
-            self.started = event
-        elif isinstance(event, RunEnded):
-            self.ended = event
+        self.state = update(self.state, event)
         self._display(event)
 
 
@@ -98,11 +96,18 @@ async def _tick(display: Display) -> None:
 
 def _stopped(screen: Screen, code: int | None, witness: Witness, *, quiet: bool) -> int:
     if not quiet:
-        stored = "everything that is finished is stored" if witness.started else "nothing was run"
-        say(screen.err, "stopped", stored)
+        say(screen.err, "stopped", _stored(witness.state))
     command = shlex.join(["editbench", *sys.argv[1:]])
     say(screen.err, "to continue", command)
     return Stopped.exit_code if code is None else code
+
+
+def _stored(state: State | None) -> str:
+    if state is None:
+        return "nothing was run"
+    total = state.edit.total
+    edits, scores = state.edit.finished, state.score.finished
+    return f"{edits} of {total} edits and {scores} of {total} scores are stored and safe"
 
 
 def _finished(
@@ -130,8 +135,10 @@ def _show(screen: Screen, result: RunResult, witness: Witness) -> None:
     screen.out.print(tables.results(result))
     for note in result.summary.get("notes", ()):
         say(screen.err, "note", note)
-    if witness.ended and witness.ended.swaps:
-        say(screen.err, "swaps", str(witness.ended.swaps))
+    state = witness.state
+    if state and state.plan and state.swaps:
+        naive = state.plan.naive_swaps
+        say(screen.err, "swaps", f"{state.swaps} instead of {naive} pair by pair")
     folder = plain(result.folder)
     say(screen.err, "results", folder)
     say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
-from editbench.cli.reading import AsJson
+from editbench.cli.reading import AsJson, print_json
 from editbench.cli.text import plain
 from editbench.errors import ConfigError, MachineError
 from editbench.units import format_bytes
@@ -53,7 +52,7 @@ def doctor(*, as_json: AsJson = False, screen: Screen) -> int:
 
     facts = examine()
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print_json(facts)
     else:
         for line in _lines(facts):
             screen.out.print(Text(line), soft_wrap=True)

@@ -12,11 +12,11 @@ from editbench.cli.state import Category, Mean, State
 from editbench.cli.text import inert, mean_and_margin, number
 
 if TYPE_CHECKING:
-    from editbench import RunResult
+    from editbench.api import RunResult
 
 
 def results(result: RunResult) -> Table:
-    """Return a finished run's categories and, under a rule, its overall row."""
+    """Return a finished run's categories and, set apart, its overall row."""
     rows = result.rows()
     table = lined("category", "n", "mean ± 95%", "failed", "min", "median", "max")
     for row in rows:

@@ -29,9 +29,7 @@ def condition(folder: Path, *, timeout: float) -> Condition:
     uri = f"{path.absolute().as_uri()}?mode=rw"
     con = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
     try:
-        ((version,),) = con.execute("PRAGMA user_version").fetchall()
-        if version > FORMAT:
-            raise newer(folder, version)
+        version = _format(con, folder)
         if con.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
             return "damaged"
         con.execute("BEGIN IMMEDIATE")
@@ -47,27 +45,19 @@ def condition(folder: Path, *, timeout: float) -> Condition:
         con.close()
 
 
-def newer(folder: Path, version: int) -> StoreError:
-    """Return the error for a folder of a format that this editbench does not know."""
-    return StoreError(
-        f"{folder} was written by a newer editbench (format {version})",
-        hint="update editbench, or name another folder",
-    )
-
-
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a database on a disk that may be full or read-only. One thread at a time.
 
-    Raises ``sqlite3.Error``, ``OSError``.
+    Raises ``StoreError`` if it is of a newer format, ``sqlite3.Error``, ``OSError``.
     """
     uri = path.absolute().as_uri()
     try:
-        return _connect(f"{uri}?mode=ro")
+        return _connect(f"{uri}?mode=ro", path.parent)
     except sqlite3.OperationalError:
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             return _copied(path, log)
-        return _connect(f"{uri}?immutable=1")
+        return _connect(f"{uri}?immutable=1", path.parent)
 
 
 def _copied(path: Path, log: Path) -> sqlite3.Connection:
@@ -76,7 +66,7 @@ def _copied(path: Path, log: Path) -> sqlite3.Connection:
         copy = Path(folder) / path.name
         shutil.copyfile(path, copy)
         shutil.copyfile(log, copy.with_name(log.name))
-        source = _connect(f"{copy.as_uri()}?mode=rw")
+        source = _connect(f"{copy.as_uri()}?mode=rw", path.parent)
         try:
             memory = sqlite3.connect(":memory:", check_same_thread=False)
             source.backup(memory)
@@ -85,11 +75,21 @@ def _copied(path: Path, log: Path) -> sqlite3.Connection:
     return memory
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(uri: str, folder: Path) -> sqlite3.Connection:
     con = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
     try:
-        con.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        _format(con, folder)
     except BaseException:
         con.close()
         raise
     return con
+
+
+def _format(con: sqlite3.Connection, folder: Path) -> int:
+    ((version,),) = con.execute("PRAGMA user_version").fetchall()
+    if version > FORMAT:
+        raise StoreError(
+            f"{folder} was written by a newer editbench (format {version})",
+            hint="update editbench, or name another folder",
+        )
+    return int(version)

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import diskcache
 
+from editbench.engine.frame import Damaged
 from editbench.errors import StoreError
 
 INLINE_LIMIT = 32 * 1024  #: bytes; smaller frames live in their row
 VALUES = "values"  #: the folder of the value files
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,150}")
 _FILE = re.compile(VALUES + r"/(?P<key>[A-Za-z0-9._=-]{1,150})-[0-9a-f]{32}\.val")
-_RAW, _BINARY = 1, 2  # diskcache's modes: the value is in the row, or in a file
+_RAW, _BINARY, _PICKLE = 1, 2, 4  # diskcache's modes: the value is in the row, or in a file
 
 
 class ValueFile(NamedTuple):
@@ -55,12 +56,17 @@ class FrameDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         return len(value), _RAW, None, value
 
     def fetch(self, mode: int, filename: object, value: object, read: bool) -> bytes:
-        """Return a row's frame. Raises ``OSError``, and ``StoreError`` for a pickle, unopened."""
-        if mode == _RAW and isinstance(value, bytes) and not read:
+        """Return a row's frame.
+
+        Raises ``OSError``, ``Damaged``, and ``StoreError`` for a pickle, which is not opened.
+        """
+        if mode == _PICKLE:
+            raise _foreign("a value")
+        if mode == _RAW and isinstance(value, bytes):
             return value
-        if mode == _BINARY and is_value_file(filename) and not read:
+        if mode == _BINARY and is_value_file(filename):
             return read_file(Path(self._directory) / str(filename))
-        raise _foreign("a value")
+        raise Damaged("its row makes no sense")
 
     def remove(self, file_path: object) -> None:
         """Unlink a value file and nothing else that a row may name. Failures are swept later."""

@@ -31,7 +31,8 @@ _HOLDS = {
     "sqlite_synchronous": 2,  # FULL: a row is on the disk when ``add`` returns
     "sqlite_mmap_size": 0,  # a read error through a mapping would kill the process
 }
-_COLUMNS = "rowid, store_time, key, tag, size, mode, filename, value"
+# As blobs, since SQLite hands out text that a flipped bit made undecodable as an error.
+_COLUMNS = "rowid, store_time, CAST(tag AS BLOB), size, mode, CAST(filename AS BLOB), value"
 _FIRST, _LAST = " ", "~"  # sort before and after every character of a key
 
 
@@ -40,12 +41,16 @@ class Row(NamedTuple):
 
     id: int
     time: float
-    key: object
-    tag: object
+    tag: bytes | None
     size: int  #: bytes of the frame
     mode: int
-    filename: object  #: of its value file; None when the frame is in the row
+    filename: bytes | None  #: of its value file, if the frame is not in the row
     value: object
+
+    @property
+    def file(self) -> str:
+        """The name of the value file below the store's folder; empty if there is none."""
+        return (self.filename or b"").decode("ascii", "replace")
 
 
 class Reader:
@@ -72,16 +77,18 @@ class Reader:
         """Tell whether a key has a row."""
         return bool(self.rows("SELECT 1 FROM Cache WHERE key = ? AND raw = 1", key))
 
-    def tags(self, prefix: str) -> Iterator[tuple[str, object]]:
+    def tags(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Yield key and tag of each record whose key starts so, in the order of the keys."""
         sql = (
-            "SELECT key, tag FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
-            f" ORDER BY key LIMIT {_PAGE_ROWS}"
+            "SELECT CAST(key AS BLOB), CAST(tag AS BLOB) FROM Cache"
+            " WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
         )
-        start = prefix
-        while page := self.rows(sql, start, prefix + _LAST):
-            yield from page
-            start = page[-1][0] + _FIRST
+        key = prefix
+        while page := self.rows(sql, key, prefix + _LAST, _PAGE_ROWS):
+            for name, tag in page:
+                key = name.decode("ascii", "replace")
+                yield key, tag
+            key += _FIRST
 
     def used(self) -> int:
         """Return the bytes of all frames, from the sum that diskcache's triggers keep."""
@@ -90,7 +97,10 @@ class Reader:
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with its file. Reads all of it."""
         found = [str(row[0]) for row in self.rows("PRAGMA integrity_check(20)")]
-        return [] if found == ["ok"] else found
+        sql = "SELECT count(*) FROM Cache WHERE raw != 1 OR typeof(key) != 'text' OR mode = 4"
+        ((foreign,),) = self.rows(sql)
+        strange = [f"{foreign} rows that editbench did not write"] if foreign else []
+        return [fault for fault in found if fault != "ok"] + strange
 
     def close(self) -> None:
         """Close what the calling thread has open. Idempotent."""
@@ -147,7 +157,7 @@ class Index(Reader):
                 if row is None or (only is not None and row != only):
                     return 0
                 self._run("DELETE FROM Cache WHERE rowid = ?", (row.id,))
-            self.disk.remove(row.filename)
+            self.disk.remove(row.file)
             return row.size
 
     def check_in_place(self) -> None:
@@ -186,7 +196,7 @@ class Index(Reader):
             # A commit may fail after it took effect: only a file that no row names is removed.
             with suppress(StoreError):
                 row = self.row(key)
-                if row is None or row.filename != value.name:
+                if row is None or row.file != value.name:
                     self.disk.remove(value.name)
             raise
 

@@ -53,7 +53,7 @@ def sweep(index: Index, folder: Path, *, before: float) -> Swept:
     for path in value_files(folder):
         name = f"{VALUES}/{path.name}"
         row = index.row(key_of(name))
-        if path.stat().st_mtime >= before or (row and row.filename == name):
+        if path.stat().st_mtime >= before or (row and row.file == name):
             continue
         whole = None if row else _whole(path, name)
         if whole is None:

@@ -34,16 +34,16 @@ class SimDevice(CpuDevice):
         self.faults = faults
         self._rate = bytes_per_second
         self._seconds = 0.0
-        self._allocations = 0
-        self._copies = 0
+        self.allocations = 0  #: so far, failed ones too
+        self.copies = 0  #: chunks so far
 
     def clock(self) -> float:
         """Return the seconds that its copies have taken."""
         return self._seconds
 
     def allocate(self, size: int) -> torch.Tensor:
-        self._allocations += 1
-        if self._allocations == self.faults.allocation:
+        self.allocations += 1
+        if self.allocations == self.faults.allocation:
             raise OutOfMemory(f"{self.name} ran out of memory, as it was told to")
         return super().allocate(size)
 
@@ -58,10 +58,10 @@ class SimDevice(CpuDevice):
         return not self.faults.registration
 
     def _copy_chunk(self, target: torch.Tensor, source: torch.Tensor) -> None:
-        self._copies += 1
-        if self._copies == self.faults.copy:
+        self.copies += 1
+        if self.copies == self.faults.copy:
             raise RuntimeError(f"{self.name} failed to copy, as it was told to")
         super()._copy_chunk(target, source)
-        if self._copies == self.faults.damage:
+        if self.copies == self.faults.damage:
             target[-1] ^= 1
         self._seconds += target.numel() / self._rate

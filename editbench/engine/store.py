@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
 from editbench.engine import opening, repair
-from editbench.engine.database import DATABASE, FORMAT, newer
+from editbench.engine.database import DATABASE
 from editbench.engine.disk import (
     INLINE_LIMIT,
     VALUES,
@@ -58,7 +58,6 @@ class Store:
         *,
         budget: int | None = None,
         reserve: int = RESERVE,
-        timeout: float = 60.0,
     ) -> None:
         """Wrap an index that is open; ``Store.open`` is the way in."""
         self.folder = folder
@@ -68,7 +67,6 @@ class Store:
         self._index = index
         self._budget = budget
         self._reserve = reserve
-        self._timeout = timeout
         self._lock = threading.Lock()
         self._pending = 0  #: bytes that are being written
 
@@ -94,37 +92,30 @@ class Store:
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"{folder} is not a folder", hint="name a folder for the store")
         if read_only:
-            return cls._open_read_only(folder, timeout=timeout)
+            return cls._open_read_only(folder)
         try:
             index, notices = opening.open_index(folder, timeout=timeout, sync=durability == "power")
         except (OSError, sqlite3.Error) as exc:
             if not is_full(exc) and not is_unwritable(exc):
                 raise as_store_error(exc, "open", folder / DATABASE) from exc
-            why = "full" if is_full(exc) else "read-only"
             try:
-                store = cls._open_read_only(folder, timeout=timeout)
+                store = cls._open_read_only(folder)
             except StoreError:
                 raise as_store_error(exc, "open", folder / DATABASE) from exc
-            store.notices.append(f"the disk of {folder} is {why}: its store can only be read")
+            why = "its disk is full" if is_full(exc) else str(exc)
+            store.notices.append(f"the store in {folder} can only be read: {why}")
             return store
-        store = cls(folder, index, budget=budget, reserve=reserve, timeout=timeout)
+        store = cls(folder, index, budget=budget, reserve=reserve)
         store.notices += notices
         opening.take_ballast(folder, size=ballast, reserve=reserve)
         return store
 
     @classmethod
-    def _open_read_only(cls, folder: Path, *, timeout: float) -> Self:
+    def _open_read_only(cls, folder: Path) -> Self:
         if not (folder / DATABASE).exists():
             raise StoreError(f"there is no store in {folder}")
-        try:
-            index = Reader(folder)
-        except (sqlite3.Error, OSError) as exc:
-            raise as_store_error(exc, "open", folder / DATABASE) from exc
-        ((version,),) = index.rows("PRAGMA user_version")
-        if version > FORMAT:
-            index.close()
-            raise newer(folder, version)
-        return cls(folder, index, timeout=timeout)
+        with translated("open", folder / DATABASE):
+            return cls(folder, Reader(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +148,7 @@ class Store:
                 self._discard(key, row, str(exc))
                 return None
             except OSError as exc:
-                raise as_store_error(exc, "read", self.folder / str(row.filename)) from exc
+                raise as_store_error(exc, "read", self.folder / row.file) from exc
         return None
 
     def header(self, key: str) -> Mapping[str, Json] | None:
@@ -219,10 +210,10 @@ class Store:
             return self._write(lambda index: index.delete(key), again=True)
         except StoreFull:
             row = self._index.row(key)
-            if row is None or row.filename is None:
+            if row is None or not row.file:
                 raise
             # A full disk refuses even to forget a row. Its file can go, which makes the room.
-            self._index.disk.remove(row.filename)
+            self._index.disk.remove(row.file)
             return self._write(lambda index: index.delete(key), again=True)
 
     def used(self) -> int:
@@ -265,7 +256,7 @@ class Store:
         for path in repair.value_files(self.folder):
             name = f"{VALUES}/{path.name}"
             row = self._index.row(key_of(name))
-            if row is None or row.filename != name:
+            if row is None or row.file != name:
                 yield Finding(name, path.stat().st_size, "it has no record")
 
     def close(self) -> None:
@@ -273,7 +264,7 @@ class Store:
         self._index.close()
 
     def _read(self, row: Row) -> bytes:
-        frame: bytes = self._index.disk.fetch(row.mode, row.filename, row.value, False)
+        frame: bytes = self._index.disk.fetch(row.mode, row.file, row.value, False)
         return frame
 
     def _problem(self, key: str, row: Row) -> str:

@@ -65,8 +65,7 @@ def _look(items: Iterable[Mapping[str, Any]]) -> _Seen:
             _keep(seen.worst, (-item["overall"], -number, item))
             _keep(seen.best, (item["overall"], -number, item))
         else:
-            message = escape(item["error"]["message"])[:LONGEST]
-            seen.failures[item["state"], message] += 1
+            seen.failures[item["state"], _short(item["error"]["message"])] += 1
     return seen
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from editbench.errors import ResultError
-from editbench.report.items import read_lines
+from editbench.report.items import dump, read_lines
 from editbench.report.markdown import render
 from editbench.report.sheet import write_csv
 from editbench.report.summary import Row, rows
@@ -75,6 +75,15 @@ class RunResult:
         """Write one row a pair. Raises ``ResultError`` while the run is unfinished."""
         self._must_be_finished()
         write_csv(self.items(), self.items(), stream)
+
+    def to_json(self, stream: IO[str]) -> None:
+        """Write summary and items as one object. Raises ``ResultError`` while unfinished."""
+        self._must_be_finished()
+        name, summary = dump(self.name), dump(self.summary)
+        stream.write(f'{{"run": {name},\n"summary": {summary},\n"items": [')
+        for number, item in enumerate(self.items()):
+            stream.write(f"{',' if number else ''}\n{dump(item)}")
+        stream.write("\n]}\n")
 
     def items(self) -> Iterator[dict[str, Any]]:
         """Yield each pair's line of ``items.jsonl``; nothing while the run is unfinished."""

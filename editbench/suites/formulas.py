@@ -19,7 +19,7 @@ def mean(values: Sequence[float]) -> float:
 
 def geometric(values: Sequence[float]) -> float:
     """Return the geometric mean of values that are not negative: 0 if one of them is."""
-    return math.prod(values) ** (1 / len(values))
+    return math.prod(value ** (1 / len(values)) for value in values)
 
 
 def weighted(values: Sequence[float], weights: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 _CHUNK = 1 << 20
-_HEAD = 128  #: bytes of a string that are kept; long enough for the names we look for
+_HEAD = 1 << 10  #: bytes of a string that are kept; long enough for names
 _TOKEN = re.compile(rb'["{}\[\],:]|[^\s"{}\[\],:]+')
 _BOM = b"\xef\xbb\xbf"
 
@@ -50,9 +50,7 @@ def scan(file: BinaryIO, *, field: str) -> Iterator[Item]:
         else:
             raise UnknownShape
     except EOFError:
-        yield Item(
-            "", lexer.offset, lexer.offset, fault="the file ends too early: it was cut short"
-        )
+        yield Item("", lexer.offset, lexer.offset, fault="the file ends too early")
         return
     try:
         _, start = lexer.token()
@@ -74,7 +72,7 @@ def _groups(lexer: _Lexer, field: bytes) -> Iterator[Item]:
         _, head = lexer.string()
         if lexer.token()[0] != b":" or lexer.token()[0] != b"[":
             raise UnknownShape
-        yield from _items(lexer, field, group=_name(head))
+        yield from _items(lexer, field, group=_name(head or b""))
 
 
 def _items(lexer: _Lexer, field: bytes, *, group: str) -> Iterator[Item]:
@@ -98,7 +96,9 @@ def _items(lexer: _Lexer, field: bytes, *, group: str) -> Iterator[Item]:
                 blank = False
                 if kind == b'"':
                     end, head = lexer.string()
-                    if brackets == b"{" and is_value and key == field:
+                    if head is None:
+                        is_value = False  # a guess: it lets the next item begin
+                    elif brackets == b"{" and is_value and key == field:
                         text = (at + 1, end)
                     elif not is_value:
                         key = head
@@ -164,11 +164,11 @@ class _Lexer:
         """Return the last token, of one byte, to the stream."""
         self._at -= 1
 
-    def string(self) -> tuple[int, bytes]:
+    def string(self) -> tuple[int, bytes | None]:
         """Skip the rest of a string; return the offset of its end and its first bytes.
 
-        A line break ends it too: none may stand in a JSON string, and after a forgotten quote it
-        keeps the damage to one line. Raises ``EOFError``.
+        A line break ends it too, without bytes: none may stand in a JSON string, and after a
+        forgotten quote it keeps the damage to one line. Raises ``EOFError``.
         """
         head = b""
         slashes = 0  #: backslashes just before ``start``
@@ -179,8 +179,8 @@ class _Lexer:
             line = window.find(b"\n", start, stop)
             if line >= 0:
                 self._at = line
-                return self._base + line, head
-            head += window[start : min(stop, start + _HEAD - len(head))]
+                return self._base + line, None
+            head += window[start : min(stop + 1, start + _HEAD - len(head))]
             run = _trailing_slashes(window, start, stop)
             slashes = run if run < stop - start else slashes + run
             if quote < 0:
@@ -188,7 +188,7 @@ class _Lexer:
                 continue
             self._at = quote + 1
             if slashes % 2 == 0:
-                return self._base + quote, head
+                return self._base + quote, head.removesuffix(b'"')
             slashes = 0
 
     def _next_window(self) -> None:

@@ -145,7 +145,7 @@ def load_rubric(name_or_path: str) -> Rubric:
     try:
         return _RubricFile.model_validate(tables).rubric(name)
     except ValidationError as exc:
-        problems = [_problem(error) for error in exc.errors()]
+        problems = [line for error in exc.errors() for line in _problem(error).splitlines()]
         raise ConfigError(
             f"the rubric {name_or_path} has "
             + ("1 problem" if len(problems) == 1 else f"{len(problems)} problems"),

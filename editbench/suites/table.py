@@ -201,6 +201,6 @@ def _record(text: str, header: list[str]) -> Mapping[str, Json]:
 
 def _cells(text: str) -> list[str]:
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        return next(csv.reader(io.StringIO(text, newline="\n"), strict=True), [])
     except csv.Error as exc:
         raise SuiteError(f"not CSV: {exc}") from exc

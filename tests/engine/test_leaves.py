@@ -3,15 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from editbench.engine.leaves import Group, leaves, loose, tensors
 from editbench.errors import BackendError
 from tests.engine.networks import judge, transformer
 
 
-class Bag(torch.nn.Module):  # type: ignore[misc,name-defined]
+class Bag(torch.nn.Module):
     """A module with exactly these parameters and buffers."""
 
     def __init__(self, buffers: dict[str, Any] | None = None, **parameters: Any) -> None:
@@ -51,9 +50,9 @@ def test_views_of_each_other_are_one_group_and_neighbors_in_one_storage_are_not(
 
 def test_a_group_starts_where_every_dtype_fits() -> None:
     flat = torch.zeros(64, dtype=torch.uint8)
-    bag = Bag(half=flat[2:10].view(torch.bfloat16), full=flat[8:24].view(torch.float32))
+    bag = Bag(low=flat[2:10].view(torch.bfloat16), high=flat[8:24].view(torch.float32))
     (group,) = leaves({"m": bag})
-    assert [(leaf.name, leaf.offset) for leaf in group.leaves] == [("m.half", 2), ("m.full", 8)]
+    assert [(leaf.name, leaf.offset) for leaf in group.leaves] == [("m.low", 2), ("m.high", 8)]
     assert group.bytes == 24
 
 
@@ -161,7 +160,7 @@ def test_a_model_on_several_devices_is_refused() -> None:
         leaves({"m": model})
 
 
-class Wrapped(torch.Tensor):  # type: ignore[misc,name-defined]
+class Wrapped(torch.Tensor):
     """A quantized weight as torchao makes them: a shell around integers and their scales."""
 
     @staticmethod

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from editbench.records import Pair
+from editbench.suites.look import Suite
+
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
@@ -24,6 +27,11 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"there is no {path}")
     return path
+
+
+def pairs(suite: Suite) -> list[Pair]:
+    """Return all pairs of a small suite."""
+    return [suite[index] for index in range(len(suite))]
 
 
 def picture(

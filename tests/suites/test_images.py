@@ -168,8 +168,7 @@ def test_the_limit_is_the_callers_not_that_of_pillow() -> None:
     assert decode(data, max_pixels=1200).size == (40, 30)
     with pytest.raises(SuiteError, match=r"40x30 .* 1,199"):
         decode(data, max_pixels=1199)
-    wide = picture(30_000, 3_100, kind="PNG")  # more than Pillow's own limit
-    assert size(wide) == (30_000, 3_100)
+    assert size(bomb(30_000, 3_100)) == (30_000, 3_100)  # more than Pillow's own limit
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -179,7 +178,9 @@ def test_a_truncated_image_is_refused(kind: str) -> None:
         decode(data[: len(data) * 2 // 3])
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"hello", b"\x89PNG", b"<svg></svg>", b"%!PS-Adobe"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"hello", b"\x89PNG", b"<svg></svg>", b"%!PS-Adobe"]
+)
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     for read in (decode, size):
         with pytest.raises(SuiteError, match=r"image"):
