@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PLAIN = {"records", "errors", "units"}  # values and words that every room may use
 MAY_IMPORT = {
     "cli": {"api", "config", "engine.events"},
+    "__main__": {"cli.app"},
     "report": set(),
     "suites": set(),
     "backends": {"engine.protocols", "suites.rubrics"},

@@ -196,6 +196,22 @@ class TransformersJudge:
     def _generate(self, questions: Sequence[Question], stop: Stop) -> list[Reply]:
         import torch
 
+        inputs = self._inputs(questions)
+        prompt = inputs["input_ids"].shape[1]
+        held = []
+        if self._contracts is not None:
+            wanted = [question.contract for question in questions]
+            held = [self._contracts.processor(wanted, prompt=prompt)]
+        _check(stop)
+        device = self._model.device
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type != "cpu" else []):
+            torch.manual_seed(self._settings.seed)
+            ids = self._model.generate(
+                **inputs, logits_processor=held, stopping_criteria=[_Stopper(stop)]
+            )
+        return [self._reply(row) for row in ids[:, prompt:].tolist()]
+
+    def _inputs(self, questions: Sequence[Question]) -> Any:
         inputs = self._processor.apply_chat_template(
             [self._conversation(question) for question in questions],
             add_generation_prompt=True,
@@ -203,20 +219,8 @@ class TransformersJudge:
             return_dict=True,
             return_tensors="pt",
             processor_kwargs={"padding": True},
-        ).to(self._model.device, dtype=self._model.dtype)
-        prompt = inputs["input_ids"].shape[1]
-        held = []
-        if self._contracts is not None:
-            wanted = [question.contract for question in questions]
-            held = [self._contracts.processor(wanted, prompt=prompt)]
-        _check(stop)
-        devices = [self._model.device] if self._model.device.type != "cpu" else []
-        with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self._settings.seed)
-            ids = self._model.generate(
-                **inputs, logits_processor=held, stopping_criteria=[_Stopper(stop)]
-            )
-        return [self._reply(row) for row in ids[:, prompt:].tolist()]
+        )
+        return inputs.to(self._model.device, dtype=self._model.dtype)
 
     def _conversation(self, question: Question) -> list[dict[str, Any]]:
         pictures = [self._picture(image) for image in question.images]

@@ -62,9 +62,9 @@ def fit(state: State, height: int) -> Rows:
     left -= 2 * memory
     categories = min(len(state.categories), max(0, left - TABLE))
     left -= categories and TABLE + categories
-    resident = left >= 1
+    resident = left >= 1 and categories == len(state.categories)
     left -= resident
-    lines = max(0, min(len(state.lines), left - 1))
+    lines = max(0, min(len(state.lines), left - 1)) if resident else 0
     return Rows(True, memory, resident, categories, lines)
 
 

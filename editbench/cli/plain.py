@@ -109,7 +109,7 @@ class PlainLines:
     def _write(self, when: float, what: str, text: str) -> None:
         self._last = when
         clock = time.strftime("%H:%M:%S", time.localtime(when))
-        line = Text(f"{clock} {what:<7}{plain(text)}".rstrip())
+        line = Text(f"{clock} {what:<7} {plain(text)}".rstrip())
         self._console.print(line, soft_wrap=True)
 
 

@@ -6,13 +6,12 @@ import io
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Literal, TypedDict, cast
+from typing import TypedDict, cast
 
 from editbench.errors import SuiteError
 from editbench.records import Pair, Picture
+from editbench.suites.look import Language
 from editbench.suites.scenes import draw
-
-Language = Literal["en", "zh"]
 
 _CHINESE = {
     "physical": "物理",

@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 from array import array
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from editbench.errors import SuiteError
 from editbench.records import Json, Pair, Picture
 from editbench.suites.files import read_picture, read_range
 from editbench.suites.json_items import Item, UnknownShape, scan
-from editbench.suites.look import NOTHING, Look
+from editbench.suites.look import NOTHING, Language, Look
 from editbench.suites.text_fields import Fields
-
-Language = Literal["en", "zh"]
 
 _IMAGE = "src_img_b64"
 _KNOWN = {_IMAGE, "subset", "edit_instruction", "edit_instruction_en", "original_image_path"}

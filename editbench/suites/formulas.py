@@ -19,7 +19,7 @@ def mean(values: Sequence[float]) -> float:
 
 def geometric(values: Sequence[float]) -> float:
     """Return the geometric mean of values that are not negative: 0 if one of them is."""
-    return math.prod(value ** (1 / len(values)) for value in values)
+    return math.prod(math.pow(value, 1 / len(values)) for value in values)
 
 
 def weighted(values: Sequence[float], weights: Sequence[float]) -> float:

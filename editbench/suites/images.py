@@ -58,11 +58,12 @@ def _open(data: bytes, max_pixels: int) -> ImageFile:
 
     _ignore_warnings_of_pillow()
     Image.init()
+    start = data[:16].ljust(16, b"\0")
     for name in _FORMATS:
-        if name not in Image.OPEN:
+        if name not in Image.OPEN:  # this Pillow was built without it
             continue
         factory, accepts = Image.OPEN[name]
-        if accepts and accepts(data[:16]) is not True:
+        if accepts and accepts(start) is not True:
             continue
         try:
             image = factory(io.BytesIO(data), "")

@@ -80,43 +80,57 @@ def _items(lexer: _Lexer, field: bytes, *, group: str) -> Iterator[Item]:
     first = True
     while True:
         start = lexer.offset
-        text = (-1, -1)
-        brackets = bytearray()  #: those still open inside the item
-        key, is_value, blank = b"", False, True
-        try:
-            while True:
-                kind, at = lexer.token()
-                if kind in (b"]", b",") and _closes(kind, brackets):
-                    break
-                if kind == b"{" and brackets == b"{" and not is_value:
-                    # An object where a key should be: the item before it was never closed.
-                    lexer.step_back()
-                    kind = b","
-                    break
-                blank = False
-                if kind == b'"':
-                    end, head = lexer.string()
-                    if head is None:
-                        is_value = False  # a guess: it lets the next item begin
-                    elif brackets == b"{" and is_value and key == field:
-                        text = (at + 1, end)
-                    elif not is_value:
-                        key = head
-                elif kind in (b"{", b"["):
-                    brackets += kind
-                elif kind in (b"}", b"]"):
-                    _close(kind, brackets)
-                elif brackets == b"{" and kind in (b":", b","):
-                    is_value = kind == b":"
-        except EOFError:
-            if not blank:
-                yield Item(group, start, lexer.offset, *text)
-            raise
-        if kind == b"," or not blank or not first:
-            yield Item(group, start, at, *text)
-        if kind == b"]":
+        stretch = _stretch(lexer, field)
+        is_empty_list = first and stretch.closed_by == b"]"
+        if not stretch.is_blank or (stretch.closed_by and not is_empty_list):
+            yield Item(group, start, stretch.end, *stretch.text)
+        if not stretch.closed_by:
+            raise EOFError
+        if stretch.closed_by == b"]":
             return
         first = False
+
+
+class _Stretch(NamedTuple):
+    """What there is up to the end of an item."""
+
+    end: int
+    text: tuple[int, int]
+    closed_by: bytes  #: a comma, a bracket, or nothing where the file ends
+    is_blank: bool
+
+
+def _stretch(lexer: _Lexer, field: bytes) -> _Stretch:
+    """Read to the comma or bracket that ends an item, sound or not."""
+    text = (-1, -1)
+    brackets = bytearray()  #: those open inside the item
+    key, is_value, is_blank = b"", False, True
+    try:
+        while True:
+            kind, at = lexer.token()
+            if kind in (b"]", b",") and _closes(kind, brackets):
+                return _Stretch(at, text, kind, is_blank)
+            if kind == b"{" and brackets == b"{" and not is_value:
+                # An object where a key should be: the item before it was never closed.
+                lexer.step_back()
+                return _Stretch(at, text, b",", is_blank)
+            is_blank = False
+            if kind == b'"':
+                end, head = lexer.string()
+                if head is None:
+                    is_value = False  # a guess: it lets the next item begin
+                elif brackets == b"{" and is_value and key == field:
+                    text = (at + 1, end)
+                elif not is_value:
+                    key = head
+            elif kind in (b"{", b"["):
+                brackets += kind
+            elif kind in (b"}", b"]"):
+                _close(kind, brackets)
+            elif brackets == b"{" and kind in (b":", b","):
+                is_value = kind == b":"
+    except EOFError:
+        return _Stretch(lexer.offset, text, b"", is_blank)
 
 
 def _closes(kind: bytes, brackets: bytearray) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from editbench.errors import SuiteError
 from editbench.records import Pair, Picture
+
+Language = Literal["en", "zh"]  #: which texts a bilingual suite shows
 
 
 class Suite(Protocol):

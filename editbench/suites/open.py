@@ -5,25 +5,24 @@ from __future__ import annotations
 import difflib
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from editbench.errors import SuiteError
-from editbench.suites.look import Suite
+from editbench.suites.demo import DemoSuite
+from editbench.suites.five import FiveSuite
+from editbench.suites.look import Language, Suite
+from editbench.suites.table import TableSuite
 
 GROUP = "editbench.suites"  #: entry points: name -> callable(*, language) -> Suite
 _TABLES = ("pairs.jsonl", "pairs.csv")
 
 
-def open_suite(path: str, *, language: Literal["en", "zh"] = "en") -> Suite:
+def open_suite(path: str, *, language: Language = "en") -> Suite:
     """Return the suite at a path, or of a name: ``demo``, or one that a package offers.
 
     A path is a ``.json`` (five categories), ``.jsonl`` or ``.csv`` file, or a folder with a
     ``pairs.jsonl`` or ``pairs.csv``. Raises ``SuiteError``.
     """
-    from editbench.suites.demo import DemoSuite
-    from editbench.suites.five import FiveSuite
-    from editbench.suites.table import TableSuite
-
     if path == "demo":
         return DemoSuite(language=language)
     file = Path(path).expanduser()
@@ -55,7 +54,7 @@ def _table_in(folder: Path) -> Path:
     )
 
 
-def _plugin(name: str, language: str) -> Suite:
+def _plugin(name: str, language: Language) -> Suite:
     """Load the one entry point of this name."""
     found = tuple(entry_points(group=GROUP, name=name))
     if not found:

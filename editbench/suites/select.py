@@ -50,6 +50,7 @@ def select(
     """
     if not category and not pair and limit is None:
         return suite
+    wanted, within = set(pair), set(category)
     kept: list[int] = []
     ids: list[str] = []
     taken: Counter[str] = Counter()
@@ -57,10 +58,11 @@ def select(
     for index in range(len(suite)):
         found = look(suite, index).pair
         categories[found.category] += 1
-        ids.append(found.id)
-        if pair and found.id not in pair:
+        if wanted:
+            ids.append(found.id)
+        if wanted and found.id not in wanted:
             continue
-        if category and found.category and found.category not in category:
+        if within and found.category and found.category not in within:
             continue
         if found.category:
             taken[found.category] += 1

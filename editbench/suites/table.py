@@ -11,15 +11,13 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from editbench.errors import SuiteError
 from editbench.records import Json, Pair, Picture
 from editbench.suites.files import read_picture, read_range
-from editbench.suites.look import NOTHING, Look
+from editbench.suites.look import NOTHING, Language, Look
 from editbench.suites.text_fields import Fields
-
-Language = Literal["en", "zh"]
 
 _BOM = b"\xef\xbb\xbf"
 _SUFFIXES: dict[Language, tuple[str, ...]] = {"en": ("_en", ""), "zh": ("_zh", "_cn", "")}

@@ -13,10 +13,10 @@ PLUS = diffusers.QwenImageEditPlusPipeline
 PIX2PIX = diffusers.StableDiffusionInstructPix2PixPipeline
 
 
-def arguments(pipeline: type, *, size: tuple[int, int] | None = None, **args: Any) -> dict[str, Any]:
+def arguments(pipeline: type, *, size: tuple[int, int] | None = None) -> dict[str, Any]:
     return calls.arguments(
         pipeline,
-        calls.resolve(pipeline, args, tiny=False),
+        calls.resolve(pipeline, {"size": list(size)} if size else {}, tiny=False),
         images=["a", "b"],
         prompts=["p", "q"],
         generators=["g", "h"],
@@ -72,7 +72,7 @@ def test_any_other_pipeline_gets_one_image() -> None:
 
 def test_a_size_is_given_where_the_pipeline_takes_one() -> None:
     assert "width" not in arguments(PIX2PIX, size=(64, 128))
-    got = arguments(KONTEXT, size=(64, 128), **{"size": [64, 128]})
+    got = arguments(KONTEXT, size=(64, 128))
     assert (got["width"], got["height"], got["max_area"]) == (64, 128, 64 * 128)
 
 

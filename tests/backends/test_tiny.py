@@ -26,6 +26,7 @@ def test_every_name_builds_a_checkpoint_of_about_a_megabyte(built: Path, name: s
     assert tiny.checkpoint(name) == folder
 
 
+@pytest.mark.slow
 def test_another_process_builds_the_same_bytes(built: Path, tmp_path: Path) -> None:
     names = ["tiny/flux-kontext", "tiny/qwen3-vl"]
     code = f"from editbench.backends import tiny\nfor n in {names}: tiny.checkpoint(n)"

@@ -179,7 +179,7 @@ def test_a_truncated_image_is_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"hello", b"\x89PNG", b"<svg></svg>", b"%!PS-Adobe"]
+    "data", [b"", b"\x00", b"P", b"hello", b"\x89PNG", b"<svg></svg>", b"%!PS-Adobe"]
 )
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     for read in (decode, size):
