@@ -34,6 +34,7 @@ from editbench.runlog import EventLog, write_environment, write_settings
 __all__ = [
     "Run",
     "RunConfig",
+    "RunResult",
     "available",
     "doctor",
     "list_runs",

@@ -31,11 +31,12 @@ from editbench.suites.check import check
 from editbench.suites.images import decode
 from editbench.suites.open import open_suite
 from editbench.suites.select import select
+from editbench.units import format_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PRETEND = 1.25  #: times the larger of two tiny models: a pretend device that holds one of them
+PRETEND = 1.4  #: times the larger of two tiny models: a pretend device that holds one of them
 TINY = "tiny/"
 
 
@@ -77,7 +78,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 emit(Notice(time.time(), "info", text))
             swept = store.sweep(before=time.time())
             if swept.adopted or swept.removed:
-                text = f"{swept.adopted} results were found again, {swept.removed} torn ones removed"
+                text = f"{swept.adopted} results found again, {swept.removed} torn ones removed"
                 emit(Notice(time.time(), "info", f"tidied the store: {text}"))
         for text in store.notices:
             emit(Notice(time.time(), "warning", text))
@@ -182,18 +183,12 @@ def _device(
     tiny = [name for name in named if name.startswith(TINY)]
     notes = []
     if tiny:
-        notes.append(
-            f"{' and '.join(tiny)}: real model classes with random weights, "
-            "so these scores mean nothing"
-        )
+        notes.append("tiny models have random weights: these scores mean nothing")
     if len(tiny) == 2 and device.name == "cpu" and budget is None:
         size = int(max(editor.footprint, judge.footprint) * PRETEND)
         device = open_device("cpu", budget=size)
-        notes.append(
-            f"the device is a pretend one of {size:,} bytes in this machine's RAM, so that it "
-            "holds one of the two models and a swap can be seen"
-        )
-    return device, None if device.unified else device.total(), tuple(notes)
+        notes.append(f"a pretend device of {format_bytes(size)} holds one of the two at a time")
+    return device, device.limit, tuple(notes)
 
 
 def _batch(asked: Any, model: Model) -> int:

@@ -16,9 +16,9 @@ from editbench.backends.libraries import (
     Dtype,
     choose_dtype,
     device_errors,
-    quiet,
-    threads,
+    silence,
     torch_dtype,
+    use_threads,
     versions,
 )
 from editbench.backends.outputs import InvalidEdit, to_images
@@ -145,8 +145,9 @@ class DiffusersEditor:
         if len(requests) > self.max_batch:
             raise ValueError(f"{len(requests)} requests, but at most {self.max_batch} at once")
         edits: dict[int, Image] = {}
-        count = 1 if self._tiny else self._settings.threads
-        with quiet("transformers", "diffusers"), threads(count), device_errors("editing"):
+        silence("transformers", "diffusers")
+        use_threads(1 if self._tiny else self._settings.threads)
+        with device_errors("editing"):
             for group in _same_size(requests):
                 made = self._call([requests[index] for index in group], stop)
                 edits.update(zip(group, made, strict=True))

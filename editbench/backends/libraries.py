@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -17,49 +18,35 @@ Dtype = Literal["fp32", "bf16", "fp16"]
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "tokenizers", "torchvision")
 
 
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Let torch use so many threads for a while; None leaves it alone.
+def use_threads(count: int | None) -> None:
+    """Let torch use so many threads from here on; None means as many as it chose itself.
 
-    Set around each call, because OpenMP keeps the number per thread and the process is not ours.
+    To be called before each use of a model, from its thread: a part of the number belongs to the
+    thread, a part to the process. It is not taken back, since another model may be running.
     """
     import torch
 
-    before = torch.get_num_threads()
-    if count is None or count == before:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    chosen = _own_threads()
+    torch.set_num_threads(count or chosen)
 
 
-@contextmanager
-def quiet(*libraries: str) -> Iterator[None]:
+@cache
+def _own_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def silence(*libraries: str) -> None:
     """Keep progress bars and chatter of ``transformers`` or ``diffusers`` off the terminal.
 
     They would tear our display. Give transformers first: importing diffusers makes it talk.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    with ExitStack() as stack:
-        for name in libraries:
-            stack.enter_context(_quiet(import_module(f"{name}.utils.logging")))
-        yield
-
-
-@contextmanager
-def _quiet(log: Any) -> Iterator[None]:
-    bars, verbosity = log.is_progress_bar_enabled(), log.get_verbosity()
-    log.disable_progress_bar()
-    log.set_verbosity_error()
-    try:
-        yield
-    finally:
-        log.set_verbosity(verbosity)
-        if bars:
-            log.enable_progress_bar()
+    for name in libraries:
+        log = import_module(f"{name}.utils.logging")
+        log.disable_progress_bar()
+        log.set_verbosity_error()
 
 
 @contextmanager

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from editbench.backends import checkpoints, processors
-from editbench.backends.libraries import loading, quiet
+from editbench.backends.libraries import loading, silence
 from editbench.errors import BackendError
 
 
 def find_class(path: Path) -> type:
     """Return the class that a pipeline's folder asks for. Raises ``BackendError``."""
     name = checkpoints.class_name(path)
-    with quiet("transformers", "diffusers"):
-        import diffusers
+    silence("transformers", "diffusers")
+    import diffusers
 
-        found = getattr(diffusers, name, None)
+    found = getattr(diffusers, name, None)
     if not isinstance(found, type) or not issubclass(found, diffusers.DiffusionPipeline):
         raise BackendError(
             f"{path.name} needs the pipeline {name!r}, which diffusers {diffusers.__version__} "
@@ -31,7 +31,7 @@ def read(
 ) -> Any:
     """Return the pipeline in a folder, on the CPU and silent. Raises ``BackendError``."""
     checkpoints.weight_files(path, allow_pickle=allow_pickle)
-    with quiet("transformers", "diffusers"), loading(path.name):
+    with loading(path.name):
         pipeline: Any = find_class(path)
         loaded = pipeline.from_pretrained(
             path,

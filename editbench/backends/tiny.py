@@ -55,7 +55,7 @@ def checkpoint(name: str) -> Path:
 
 
 def _build_at(folder: Path, name: str) -> None:
-    from editbench.backends.libraries import quiet, threads
+    from editbench.backends.libraries import silence, use_threads
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +66,9 @@ def _build_at(folder: Path, name: str) -> None:
             hint="set EDITBENCH_HOME to a folder that can be written",
         ) from exc
     try:
-        with quiet("transformers", "diffusers"), threads(1):
-            _builders()[name](building)
+        silence("transformers", "diffusers")
+        use_threads(1)
+        _builders()[name](building)
         try:
             os.rename(building, folder)
         except OSError:

@@ -17,9 +17,9 @@ from editbench.backends.libraries import (
     choose_dtype,
     device_errors,
     loading,
-    quiet,
-    threads,
+    silence,
     torch_dtype,
+    use_threads,
     versions,
 )
 from editbench.engine.protocols import Question, Stop
@@ -123,7 +123,8 @@ class TransformersJudge:
         settings = self._settings
         path = checkpoints.locate(settings.model, revision=settings.revision, download=True)
         checkpoints.weight_files(path, allow_pickle=settings.allow_pickle)
-        with quiet("transformers"), loading(settings.model):
+        silence("transformers")
+        with loading(settings.model):
             import transformers
 
             model = transformers.AutoModelForImageTextToText.from_pretrained(
@@ -152,8 +153,9 @@ class TransformersJudge:
             raise ValueError(f"{len(questions)} questions, but at most {self.max_batch} at once")
         if not questions:
             return []
-        count = 1 if self._tiny else self._settings.threads
-        with quiet("transformers"), threads(count), device_errors("judging"):
+        silence("transformers")
+        use_threads(1 if self._tiny else self._settings.threads)
+        with device_errors("judging"):
             return self._generate(questions, stop)
 
     def provenance(self) -> Mapping[str, Json]:

@@ -45,11 +45,8 @@ def carry_out(config: RunConfig, screen: Screen, *, mode: Mode, quiet: int) -> i
     """Run to the end or to a stop, and return the exit code."""
     mode = choose(mode, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0)
     with logs.to_terminal(screen.err, verbose=screen.verbose):
-        try:
-            with opened(mode, screen.err) as display:
-                result, witness, stopped = anyio.run(_run, config, display)
-        except BaseExceptionGroup as group:
-            raise first_cause(group) from None
+        with opened(mode, screen.err) as display:
+            result, witness, stopped = anyio.run(_run, config, display)
     if result is None:
         return _stopped(screen, stopped, witness, quiet=quiet > 0)
     return _finished(config, screen, result, witness, mode=mode, quiet=quiet)
@@ -60,7 +57,7 @@ async def _run(config: RunConfig, display: Display) -> tuple[RunResult | None, W
     witness = Witness(display)
     result: RunResult | None = None
     async with anyio.create_task_group() as tasks:
-        stopper = Stopper(tasks.cancel_scope)
+        stopper = Stopper(tasks.cancel_scope.cancel)
         tasks.start_soon(stopper.watch)
         tasks.start_soon(_tick, display)
         try:

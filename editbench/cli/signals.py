@@ -24,14 +24,14 @@ class Stoppable(Protocol):
 class Stopper:
     """Asks once to finish and stop, twice to stop at the next step, and leaves at the third.
 
-    Before the run is open there is nothing to finish: the first signal cancels ``scope``.
+    Before the run is open there is nothing to finish: a signal calls ``cancel``.
     """
 
     def __init__(
-        self, scope: anyio.CancelScope, *, leave: Callable[[int], NoReturn] = os._exit
+        self, cancel: Callable[[], None], *, leave: Callable[[int], NoReturn] = os._exit
     ) -> None:
         self.exit_code: int | None = None  #: what the first signal calls for
-        self._scope = scope
+        self._cancel = cancel
         self._leave = leave
         self._run: Stoppable | None = None
         self._count = 0
@@ -59,7 +59,7 @@ class Stopper:
         if self._run:
             self._run.stop(now=self._count == 2)
         else:
-            self._scope.cancel()
+            self._cancel()
 
     async def _lose_patience(self) -> None:
         await anyio.sleep(GRACE)

@@ -57,11 +57,17 @@ class Reader:
     """The table as it can be read, even where nothing can be written."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the table for reading. Raises ``sqlite3.Error``."""
+        """Open the table for reading. Raises ``StoreError``, ``sqlite3.Error``, ``OSError``."""
         self.disk = FrameDisk(str(folder))
         self._path = folder / DATABASE
         self._lock = threading.Lock()
         self._con = connect_read_only(self._path)
+        if self.rows("PRAGMA user_version") != [(FORMAT,)]:
+            self.close()
+            raise StoreError(
+                f"{self._path} was not finished, or is not an index of editbench",
+                hint="make room on the disk and run the command again: it is made anew",
+            )
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises ``StoreError``."""

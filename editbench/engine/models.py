@@ -86,6 +86,7 @@ class Models:
         return self._residency.lease(role)
 
     async def close(self) -> None:
-        """Let go of every model."""
+        """Let go of every model and of the device's memory."""
         for role in sorted(self._loaded):
             await self._drop(role)
+        await self._lane.run(self._residency.close)

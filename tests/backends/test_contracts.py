@@ -62,12 +62,14 @@ def test_a_contract_that_cannot_be_held_is_refused(contracts: Contracts) -> None
         contracts.processor([{"type": "no such type"}], prompt=1)
 
 
-def test_a_token_that_the_contract_forbids_is_noticed(contracts: Contracts) -> None:
+def test_a_token_that_the_contract_forbids_is_noticed(
+    contracts: Contracts, tokenizer: object
+) -> None:
     held = contracts.processor([CONTRACT], prompt=1)
-    ids = torch.tensor([[0]])
-    held(ids, torch.zeros(1, 900))
+    scores = torch.zeros(1, len(tokenizer))  # type: ignore[arg-type]
+    held(torch.tensor([[0]]), scores)
     with pytest.raises(EditbenchError, match="left its contract"):
-        held(torch.tensor([[0, 1]]), torch.zeros(1, 900))
+        held(torch.tensor([[0, 1]]), scores)
 
 
 def test_a_tokenizer_that_cannot_be_held_says_what_to_set() -> None:

@@ -8,30 +8,28 @@ from editbench.backends import libraries
 from editbench.errors import BackendError
 
 
-def test_threads_come_back_even_after_an_error() -> None:
-    before = torch.get_num_threads()
-    with pytest.raises(KeyError), libraries.threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        raise KeyError
-    assert torch.get_num_threads() == before
+def test_threads_are_set_and_none_means_what_torch_chose() -> None:
+    own = torch.get_num_threads()
+    libraries.use_threads(own + 1)
+    assert torch.get_num_threads() == own + 1
+    libraries.use_threads(None)
+    assert torch.get_num_threads() == own
 
 
-def test_bars_and_chatter_come_back() -> None:
+def test_bars_and_chatter_are_silenced() -> None:
     log = transformers.utils.logging
     log.enable_progress_bar()
-    before = log.get_verbosity()
-    with libraries.quiet("transformers", "diffusers"):
-        assert not log.is_progress_bar_enabled()
-        assert log.get_verbosity() == log.ERROR
-    assert log.is_progress_bar_enabled()
-    assert log.get_verbosity() == before
+    log.set_verbosity_info()
+    libraries.silence("transformers", "diffusers")
+    assert not log.is_progress_bar_enabled()
+    assert log.get_verbosity() == log.ERROR
 
 
 def test_whatever_a_library_raises_while_loading_is_a_backend_error() -> None:
     with pytest.raises(BackendError, match="cannot load toy: KeyError: 'x'"):
         with libraries.loading("toy"):
             raise KeyError("x")
-    with pytest.raises(BackendError, match="^ours$"), libraries.loading("toy"):
+    with pytest.raises(BackendError, match=r"^ours$"), libraries.loading("toy"):
         raise BackendError("ours")
 
 

@@ -11,7 +11,9 @@ from editbench.engine.protocols import EditRequest
 from .pictures import go_on, noise
 
 
-def edit(text: str, *, seed: int = 0, strength: float = 1.0, image: Image.Image | None = None) -> Image.Image:
+def edit(
+    text: str, *, seed: int = 0, strength: float = 1.0, image: Image.Image | None = None
+) -> Image.Image:
     editor = PillowEditor(PillowSettings(strength=strength))
     return editor.edit([EditRequest("x", (image or noise(1),), text, seed)], stop=go_on)[0]
 

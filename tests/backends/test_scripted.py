@@ -79,7 +79,7 @@ def test_a_reply_keeps_any_contract_unless_told_to_break_it() -> None:
     }
     (reply,) = ScriptedJudge().ask([question(contract=contract)], stop=go_on)
     value = json.loads(reply.text)
-    assert list(value) == list(contract["properties"])  # type: ignore[call-overload]
+    assert list(value) == list(contract["properties"])
     assert len(value["why"]) == 5 and all(0 <= score <= 3 for score in value["scores"])
     assert value["kind"] in "ab" and isinstance(value["sure"], bool)
     (reply,) = ScriptedJudge(["range"]).ask([question()], stop=go_on)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def make(model: str = "tiny/qwen3-vl", *, load: bool = True, **settings: Any) ->
 
 def mixed() -> list[Question]:
     """Questions that differ in the number and the size of their images and in length."""
-    other: Mapping[str, Any] = CONTRACT | {
+    other: dict[str, Any] = dict(CONTRACT) | {
         "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 1}},
         "required": ["score"],
     }

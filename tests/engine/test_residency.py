@@ -169,6 +169,7 @@ def test_on_the_hosts_own_memory_weights_are_placed_once_and_never_move() -> Non
     assert stage.intact()
     assert {name: stage.addresses(name) for name in ROLES} == homes
     assert stage.device.copied_in == stage.manager.host_used == 0
+    assert stage.manager.loose("editor").count == 2
     assert stage.manager.moves == []
     stage.manager.evict("judge")
     assert stage.manager.resident == ("editor", "judge")
@@ -395,14 +396,20 @@ def test_masters_that_cannot_be_pinned_are_counted_and_work() -> None:
     assert Stage(SimDevice(TIGHT)).manager.pageable == 0
 
 
-def test_no_memory_for_buffers_leaves_the_model_as_it_was() -> None:
-    device = SimDevice(TIGHT, faults=Faults(allocation=1))
+@pytest.mark.parametrize(
+    ("faults", "error"), [(Faults(allocation=1), OutOfMemory), (Faults(copy=1), MachineError)]
+)
+def test_buffers_that_do_not_arrive_leave_the_model_as_it_was(
+    faults: Faults, error: type[Exception]
+) -> None:
+    device = SimDevice(TIGHT, faults=faults)
     manager = ResidencyManager(device)
     model = judge()
     homes = [p.data_ptr() for p in model.parameters()]
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(error):
         manager.adopt("judge", {"m": model})
     assert [p.data_ptr() for p in model.parameters()] == homes
+    assert device.free() == TIGHT
     manager.adopt("judge", {"m": model})
     manager.acquire("judge")
     assert torch.equal(score(model), EXPECTED["judge"])

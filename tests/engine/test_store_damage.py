@@ -195,11 +195,10 @@ def test_an_error_of_the_disk_is_never_a_miss(
 def test_without_file_descriptors_reading_is_an_error(store: Store) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    in_use = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    if not in_use:
-        pytest.skip("this system does not say how many files are open")
+    next_file = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_file)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use - 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_file, hard))
         with pytest.raises(StoreError, match="Too many open files"):
             store.get("e:1")
     finally:
@@ -309,8 +308,9 @@ def test_a_damaged_index_is_made_again(store: Store, cut: str) -> None:
         assert again.get("e:1") == Record({"n": 1}, LARGE)
         left = dict(again.headers("v:"))
         assert left.items() <= small.items()
-        if cut in ("middle", "short"):
+        if cut == "middle":
             assert len(left) > 100
+        if cut != "emptied":
             assert (store.folder / ASIDE).exists()
             assert "is kept as" in again.notices[0]
         assert not any(one.problem for one in again.check())
@@ -380,6 +380,13 @@ def test_a_damaged_index_is_named_when_it_can_only_be_read(store: Store) -> None
     with pytest.raises(StoreError, match="could not open") as caught:
         Store.open(store.folder, read_only=True)
     assert "rebuilt" in caught.value.hint
+
+
+def test_an_index_that_was_not_finished_is_not_taken_for_an_empty_store(store: Store) -> None:
+    store.close()
+    os.truncate(store.folder / "cache.db", 0)
+    with pytest.raises(StoreError, match="was not finished"):
+        Store.open(store.folder, read_only=True)
 
 
 def test_a_damaged_record_that_a_full_disk_keeps_is_still_a_miss(

@@ -42,6 +42,11 @@ def writer(folder: Path, name: str, count: int, start: str = "go") -> subprocess
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def added_by(process: subprocess.Popen[str]) -> set[int]:
+    lines = [line.split() for line in process.communicate()[0].splitlines()]
+    return {int(n) for n, added in lines if added == "1"}
+
+
 def test_what_a_killed_process_announced_is_there(tmp_path: Path) -> None:
     process = writer(tmp_path, "a", 1_000_000)
     assert process.stdout is not None
@@ -84,14 +89,7 @@ def test_two_processes_share_a_store_and_the_first_to_add_wins(tmp_path: Path) -
                 key = f"e:{n}"
                 if key in store:
                     misses += store.get(key) is None
-        added = {
-            name: {
-                int(line.split()[0])
-                for line in process.communicate()[0].splitlines()
-                if line[-1] == "1"
-            }
-            for name, process in zip("ab", processes, strict=True)
-        }
+        added = {name: added_by(process) for name, process in zip("ab", processes, strict=True)}
         assert [process.returncode for process in processes] == [0, 0]
         assert misses == 0
         assert store.damaged == 0

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from editbench.cli.app import app
+
+HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio".split()
+COMMANDS = ("run", "plan", "show", "report", "list", "doctor", "init")
+LOADED = f"""
+import json, sys
+from editbench.cli.app import main
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
+"""
+FLOOR = "import pydantic, rich.console, typer"
+
+
+def test_alone_it_names_three_commands_and_succeeds() -> None:
+    result = CliRunner().invoke(app)
+    assert result.exit_code == 0
+    lines = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("  ")]
+    assert lines == ["run", "init", "plan"]
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert all(f" {name} " in result.stdout for name in COMMANDS)
+    assert "Examples" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0 and "--verbose" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], []])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_help_takes_less_than_twice_the_time_of_its_libraries() -> None:
+    def seconds(code: str, *arguments: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    # The quietest of several tries: other work on the machine only ever adds time.
+    ours = "from editbench.cli.app import main; main()"
+    tries = [(seconds(FLOOR), seconds(ours, "--help")) for _ in range(7)]
+    floor, help_ = (min(times) for times in zip(*tries, strict=True))
+    assert help_ < 2 * floor, f"{help_:.2f} s against {floor:.2f} s"
+
+
+def test_a_wrong_command_is_met_with_the_right_one() -> None:
+    result = CliRunner().invoke(app, ["rnu"])
+    assert result.exit_code == 2 and "run" in result.stderr
+
+
+def test_the_version_is_printed() -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        expected = version("editbench")
+    except PackageNotFoundError:
+        pytest.skip("editbench is not installed, so it has no version")
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"editbench {expected}\n"

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from editbench.engine.codec import available
+from editbench.engine.keys import pixel_hash
+from editbench.engine.spill import Spill, SpillStats
+from editbench.engine.store import Store
+from editbench.errors import StoreError, StoreFull
+
+SIDE = 40
+PIXELS = SIDE * SIDE * 3
+
+
+def picture(seed: int, *, side: int = SIDE) -> Image.Image:
+    return Image.frombytes("RGB", (side, side), random.Random(seed).randbytes(side * side * 3))
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    return pixel_hash(one) == pixel_hash(other)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", ballast=0) as opened:
+        yield opened
+
+
+def spill_of(store: Store, *, images: int = 2) -> Spill:
+    return Spill(store, host_limit=images * PIXELS)
+
+
+def put(spill: Spill, key: str, image: Image.Image) -> None:
+    spill.put(key, image, seconds=1.5, provenance={})
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_an_edit_comes_back_with_what_is_known_of_it(store: Store, images: int) -> None:
+    spill = spill_of(store, images=images)
+    edit = spill.put("e:1", picture(1), seconds=1.5, provenance={"torch": "2"})
+    assert (edit.key, edit.width, edit.height, edit.seconds) == ("e:1", SIDE, SIDE, 1.5)
+    assert edit.pixels == pixel_hash(picture(1))
+    record = store.get("e:1")
+    assert record is not None
+    assert edit.bytes == len(record.payload)
+    assert record.header["provenance"] == {"torch": "2"}
+    for reader in (spill, spill_of(store)):
+        found = reader.get("e:1")
+        assert found is not None
+        assert found[0] == edit
+        assert same(found[1], picture(1))
+        assert found[1].info == {}
+        assert reader.facts("e:1") == edit
+        assert list(reader.all_facts()) == [("e:1", edit)]
+
+
+def test_an_edit_that_is_not_there_is_none(store: Store) -> None:
+    spill = spill_of(store)
+    assert spill.get("e:1") is None
+    assert spill.facts("e:1") is None
+    assert spill.drop("e:1") == 0
+    assert spill.stats() == SpillStats(0, 0, 0)
+
+
+def test_only_the_images_used_last_are_in_memory(store: Store) -> None:
+    spill = spill_of(store, images=2)
+    for n in range(3):
+        put(spill, f"e:{n}", picture(n))
+    assert spill.stats() == SpillStats(2, 2 * PIXELS, store.used())
+    for path in (store.folder / "values").iterdir():
+        path.unlink()  # whatever has a file can be read from memory only
+    store._index.rows("UPDATE Cache SET value = x'00' WHERE filename IS NULL")
+    for n in (1, 2):
+        assert spill.get(f"e:{n}") is not None
+    assert spill.get("e:0") is None
+
+
+def test_reading_an_image_keeps_it_and_lets_the_oldest_go(store: Store) -> None:
+    spill = spill_of(store, images=2)
+    for n in range(3):
+        put(spill, f"e:{n}", picture(n))
+    assert spill.get("e:1") is not None
+    assert spill.get("e:0") is not None
+    assert sorted(spill._recent._kept) == ["e:0", "e:1"]
+
+
+def test_an_image_larger_than_the_limit_is_not_kept(store: Store) -> None:
+    spill = spill_of(store, images=1)
+    put(spill, "e:1", picture(1))
+    put(spill, "e:2", picture(2, side=50))  # more bytes than the limit
+    put(spill, "e:3", picture(3, side=90))  # more pixels than the limit has bytes
+    assert spill.stats()[:2] == (1, PIXELS)
+    for key, image in (("e:2", picture(2, side=50)), ("e:3", picture(3, side=90))):
+        found = spill.get(key)
+        assert found is not None
+        assert same(found[1], image)
+
+
+def test_changing_an_image_changes_nothing_that_is_kept(store: Store) -> None:
+    spill = spill_of(store)
+    image = picture(1)
+    put(spill, "e:1", image)
+    image.paste(0, (0, 0, SIDE, SIDE))
+    for _ in range(2):
+        found = spill.get("e:1")
+        assert found is not None
+        assert same(found[1], picture(1))
+        found[1].paste(0, (0, 0, SIDE, SIDE))
+
+
+def test_the_edit_that_was_stored_first_is_the_one_returned(store: Store) -> None:
+    first, second = spill_of(store), spill_of(store)
+    one = first.put("e:1", picture(1), seconds=1, provenance={})
+    assert second.put("e:1", picture(2), seconds=2, provenance={}) == one
+    for spill in (first, second):
+        found = spill.get("e:1")
+        assert found is not None
+        assert same(found[1], picture(1))
+
+
+def test_a_damaged_edit_is_replaced_by_the_one_that_is_put(store: Store) -> None:
+    spill = spill_of(store, images=0)
+    image = picture(1, side=200)
+    put(spill, "e:1", image)
+    (path,) = (store.folder / "values").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    put(spill, "e:1", image)
+    assert store.damaged == 1
+    found = spill.get("e:1")
+    assert found is not None
+    assert same(found[1], image)
+
+
+def test_a_damaged_edit_that_cannot_be_replaced_is_an_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spill = spill_of(store, images=0)
+    put(spill, "e:1", picture(1))
+    store._index.rows("UPDATE Cache SET value = x'00'")
+
+    def full(key: str, only: object) -> int:
+        raise StoreFull("the disk is full")
+
+    monkeypatch.setattr(store._index, "delete", full)
+    with pytest.raises(StoreError, match="cannot be replaced"):
+        put(spill, "e:1", picture(1))
+
+
+def test_dropping_an_edit_frees_memory_and_disk(store: Store) -> None:
+    spill = spill_of(store)
+    put(spill, "e:1", picture(1))
+    assert spill.drop("e:1") > 0
+    assert spill.get("e:1") is None
+    assert spill.stats() == SpillStats(0, 0, 0)
+
+
+def test_a_full_store_keeps_nothing_that_is_not_durable(tmp_path: Path) -> None:
+    with Store.open(tmp_path, budget=6000, ballast=0) as store:
+        spill = spill_of(store)
+        put(spill, "e:1", picture(1))
+        with pytest.raises(StoreFull):
+            put(spill, "e:2", picture(2))
+        assert spill.get("e:2") is None
+        assert spill.stats().images == 1
+        assert spill.get("e:1") is not None
+
+
+def test_pixels_that_decode_differently_are_an_error_and_not_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spill = spill_of(store, images=0)
+    put(spill, "e:1", picture(1))
+    for wrong in (picture(2), OSError("cannot identify"), ValueError("expected RGB")):
+
+        def broken(encoded: object, wrong: object = wrong) -> object:
+            if isinstance(wrong, Exception):
+                raise wrong
+            return wrong
+
+        with monkeypatch.context() as patch:
+            patch.setattr("editbench.engine.spill.decode", broken)
+            with pytest.raises(StoreError, match="decodes to other pixels") as caught:
+                spill.get("e:1")
+            assert "webp" in caught.value.hint
+    assert spill.get("e:1") is not None
+
+
+@pytest.mark.parametrize("codec", available())
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "F"])
+def test_the_codec_shows_in_the_size_and_nowhere_else(store: Store, codec: str, mode: str) -> None:
+    image = picture(1).convert(mode)
+    spill = Spill(store, host_limit=10**6, codec=codec)  # type: ignore[arg-type]
+    edit = spill.put("e:1", image, seconds=0, provenance={})
+    assert edit.pixels == pixel_hash(image)
+    fresh, kept = spill_of(store).get("e:1"), spill.get("e:1")
+    assert fresh is not None
+    assert kept is not None
+    for found in (fresh, kept):
+        assert found[0] == edit
+        assert found[1].tobytes() == image.tobytes()
+        assert found[1].convert("RGB").tobytes() == image.convert("RGB").tobytes()
+
+
+def test_threads_may_put_and_get_at_once(store: Store) -> None:
+    spill = spill_of(store, images=3)
+    problems: list[object] = []
+
+    def work(seed: int) -> None:
+        try:
+            for n in random.Random(seed).choices(range(8), k=40):
+                put(spill, f"e:{n}", picture(n))
+                found = spill.get(f"e:{n}")
+                if found is None or not same(found[1], picture(n)):
+                    problems.append(n)
+                if spill.stats().in_memory > 3 * PIXELS:
+                    problems.append(spill.stats())
+        except Exception as exc:  # a thread's error would otherwise go unnoticed
+            problems.append(exc)
+        finally:
+            store.close()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    images, in_memory, _ = spill.stats()
+    assert in_memory == images * PIXELS == 3 * PIXELS
