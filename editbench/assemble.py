@@ -122,6 +122,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                     item_timeout=config.run.item_timeout,
                     fail_fast=config.run.fail_fast,
                 ),
+                early_scores=config.run.early_scores,
             ),
         )
 

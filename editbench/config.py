@@ -122,6 +122,9 @@ class RunSection(_Section):
     item_timeout: Annotated[Seconds | None, Field(gt=0)] = Field(
         None, description="longest time on the device for one item"
     )
+    early_scores: bool = Field(
+        False, description="score the first category before editing the rest: two swaps more"
+    )
     threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
 
 

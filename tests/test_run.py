@@ -138,3 +138,19 @@ def test_events_are_kept_over_sessions(tmp_path: Path) -> None:
     make(tmp_path)
     kinds = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert kinds.count("run.start") == 2 and kinds.count("edit") == 5
+
+
+def test_a_second_plan_knows_how_long_the_work_takes(tmp_path: Path) -> None:
+    before = layered(TINY, places(tmp_path))
+    assert api.plan(api.load_config(overrides=before)).seconds is None
+    make(tmp_path)
+    other = layered(before, {"seed": 7})
+    expected = api.plan(api.load_config(overrides=other)).seconds
+    assert expected is not None and 0 < expected < 600
+
+
+def test_the_first_categorys_scores_can_come_early(tmp_path: Path) -> None:
+    made = make(tmp_path, {"run": {"early_scores": True}})
+    kinds = [event.kind for event in made.events if event.kind in ("edit", "score")]
+    assert kinds == ["edit", "score"] + ["edit"] * 4 + ["score"] * 4
+    assert isinstance(made.events[-1], RunEnded) and made.events[-1].swaps == 3

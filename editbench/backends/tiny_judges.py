@@ -17,6 +17,7 @@ from editbench.backends.tiny_tokenizers import (
 from editbench.backends.tiny_weights import make_terse, spread
 
 _WIDTH = 32
+_SEED = 11  #: of twenty, one with which scores differ most from picture to picture
 
 
 def qwen25_vl(tokenizer: Any, *, seed: int) -> Any:
@@ -60,7 +61,7 @@ def qwen25_vl(tokenizer: Any, *, seed: int) -> Any:
 
 def _qwen25(path: Path) -> None:
     processor = qwen_processor("Qwen2_5_VLProcessor", patch=14)
-    _save(path, qwen25_vl(processor.tokenizer, seed=4), processor)
+    _save(path, qwen25_vl(processor.tokenizer, seed=_SEED), processor)
     save_video_half(path, "Qwen2VLVideoProcessor", patch=14)
 
 
@@ -116,7 +117,7 @@ def _qwen3(path: Path, *, experts: bool) -> None:
         **vision_ids(tokenizer),
     )
     model = getattr(transformers, f"{family}ForConditionalGeneration")(config)
-    _save(path, spread(model, seed=5), processor)
+    _save(path, spread(model, seed=_SEED), processor)
     save_video_half(path, "Qwen3VLVideoProcessor", patch=16)
 
 

@@ -17,7 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from editbench.cli.state import Category, Line, Progress, State
+from editbench.cli.progress import Progress
+from editbench.cli.state import Category, Line, State
 from editbench.cli.text import duration, inert, mean_and_margin, number, of_bytes, plain
 from editbench.engine.events import Memory
 

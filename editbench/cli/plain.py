@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.text import Text
 
-from editbench.cli.state import Progress, State, describe_start, update
+from editbench.cli.progress import Progress
+from editbench.cli.state import State, describe_start, update
 from editbench.cli.text import counted, duration, mean_and_margin, number, of_bytes, plain
 from editbench.engine.events import (
     Checking,

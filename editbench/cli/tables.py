@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from editbench.cli.state import Category, Mean, State
+from editbench.cli.progress import Mean
+from editbench.cli.state import Category, State
 from editbench.cli.text import inert, mean_and_margin, number
 
 if TYPE_CHECKING:

@@ -38,6 +38,12 @@ class Models:
         residency.plan(sizes, reserve=reserve)
 
     @property
+    def bytes_per_second(self) -> float | None:
+        """How fast models moved to the device so far; None before anything has."""
+        seconds = sum(move.seconds for move in self._residency.moves)
+        return sum(move.bytes for move in self._residency.moves) / seconds if seconds else None
+
+    @property
     def resident(self) -> tuple[str, ...]:
         """Names of the models on the device."""
         return tuple(self._models[role].name for role in self._models if self._on_device(role))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import anyio
 
 from editbench.engine import keys
+from editbench.engine.costs import CostBook
 from editbench.engine.devices import Device
 from editbench.engine.events import (
     Event,
@@ -54,12 +55,25 @@ class Parts:
     edit_batch: int
     score_batch: int
     limits: Limits
+    early_scores: bool = False
+
+    def costs(self) -> CostBook:
+        """Return the book of what these models cost on this device."""
+        return CostBook(
+            self.store, self.device.name, editor=self.editor.identity, judge=self.judge.identity
+        )
 
 
 def plan_run(parts: Parts) -> Plan:
     """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
     room = Room(parts.device.name, parts.device_bytes, parts.store.room())
-    return make_plan(parts.ledger.work(), *needs(parts), room)
+    return make_plan(
+        parts.ledger.work(),
+        *needs(parts),
+        room,
+        costs=parts.costs().read(),
+        early_scores=parts.early_scores,
+    )
 
 
 def needs(parts: Parts) -> tuple[Need, Need]:
@@ -103,6 +117,7 @@ class Execution:
             emit=emit,
         )
         self._lost = 0
+        self._costs = parts.costs()
 
     def stop(self, *, now: bool = False) -> None:
         """Ask to finish what is on the device and stop; with ``now``, at the next step."""
@@ -166,6 +181,8 @@ class Execution:
         if not roles:
             return
         await self.models.ready(roles, later=later)
+        if self.models.bytes_per_second:
+            self._costs.write("move", self.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)
         score = self._score_stage() if "score" in roles else None
         hand_on = send.send_nowait if phase.kind == "both" else _ignore
@@ -195,6 +212,8 @@ class Execution:
         self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items)))
         start, busy = time.perf_counter(), self._lane.busy
         await self._scheduler.run(stage, _chain(items, more))
+        if stage.done:
+            self._costs.write(stage.phase, stage.seconds / stage.done)
         self._emit(
             PhaseEnded(
                 time.time(),

@@ -43,6 +43,7 @@ class _Stage:
         self.max_batch = max_batch
         self.done = 0
         self.failed = 0
+        self.seconds = 0.0  #: on the device, of those that are done
         self._ledger = ledger
         self._load_images = load_images
         self._lease = lease
@@ -126,6 +127,7 @@ class EditStage(_Stage):
         if isinstance(result, Failure):
             return self._failed("edit", index, result)
         self.done += 1
+        self.seconds += seconds
         self._ledger.edited(index, result)
         pair = self._ledger.suite[index]
         self._emit(
@@ -210,6 +212,7 @@ class ScoreStage(_Stage):
         now = time.time()
         if not isinstance(result, Failure):
             self.done += 1
+            self.seconds += seconds
             self._ledger.scored(index)
             self._emit(Scored(now, pair.id, pair.category, seconds, result.state, result.overall))
             return None

@@ -94,6 +94,25 @@ def test_a_wrong_setting_is_told_before_anything_runs(place: Path) -> None:
     assert "did you mean 'dtype'?" in result.stderr and result.stdout == ""
 
 
+def test_failed_pairs_are_counted_and_set_the_exit_code(place: Path) -> None:
+    hurried = ("run", *ONE, "--seed", "77", "--item-timeout", "1ms", "--name", "hurried")
+    result = invoke(place, *hurried)
+    assert result.exit_code == 3
+    assert result.stdout.splitlines()[-1].split() == ["overall", "0", "-", "1", "-", "-", "-"]
+    assert "failed: 1 pair, 0 allowed (--max-failures)\n  edit_failed: 1" in result.stderr
+    assert invoke(place, *hurried, "--max-failures", "1").exit_code == 0
+
+
+def test_doctor_tells_what_is_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITBENCH_HOME", str(place / "home"))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code in (0, 4)
+    assert "versions\n  python " in result.stdout and "name cpu" in result.stdout
+    facts = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    assert (result.exit_code == 4) == bool(facts["problems"])
+    assert all(f"problem: {problem}" in result.stderr for problem in facts["problems"])
+
+
 def test_a_bug_leaves_its_traceback_in_the_log(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

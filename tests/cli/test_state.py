@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.cli.state import FEWEST, LINES, MOST, Mean, Progress, decode, fold, update
+from editbench.cli.progress import FEWEST, MOST, Mean, Progress
+from editbench.cli.state import LINES, decode, fold, update
 from editbench.engine.events import (
     Checking,
     Edited,

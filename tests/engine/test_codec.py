@@ -157,10 +157,6 @@ def test_codecs_are_measured_on_an_image() -> None:
 WEBP = Trial("webp", 0.04, 1_000_000)
 JXL = Trial("jxl", 0.006, 1_010_000)
 RAW = Trial("raw", 0.001, 3_000_000)
-    Trial("webp", 0.04, 1_000_000),
-    Trial("jxl", 0.006, 1_010_000),
-    Trial("raw", 0.001, 3_000_000),
-)
 
 
 @pytest.mark.parametrize(
