@@ -137,7 +137,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _sync(file: int) -> None:
-    if sys.platform == "darwin":
+    if sys.platform == "darwin":  # pragma: no cover
         import fcntl
 
         fcntl.fcntl(file, fcntl.F_FULLFSYNC)  # there, fsync leaves it in the drive's cache

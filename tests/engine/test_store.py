@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -10,15 +11,17 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import diskcache
 import pytest
 
 from editbench.engine import opening
-from editbench.engine.disk import FrameDisk, ValueFile
+from editbench.engine.disk import FrameDisk, ValueFile, key_of
+from editbench.engine.frame import Record
 from editbench.engine.locks import alone, shared
 from editbench.engine.repair import Swept
-from editbench.engine.store import Record, Store
+from editbench.engine.store import Store
 from editbench.errors import StoreError, StoreFull
 
 LARGE = random.Random(1).randbytes(100_000)
@@ -434,8 +437,18 @@ def test_the_ballast_is_taken_once_and_given_up_once(tmp_path: Path) -> None:
         assert not opening.drop_ballast(store.folder)
 
 
-def test_a_removed_folder_is_an_error_and_nothing_is_taken_for_stored(store: Store) -> None:
+def test_a_removed_folder_is_an_error_and_nothing_is_taken_for_stored(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.add("e:1", {}, LARGE)
+    with monkeypatch.context() as patch:
+
+        def fail(path: Path) -> object:
+            raise OSError(errno.EIO, "Input/output error")
+
+        patch.setattr(Path, "stat", fail)
+        with pytest.raises(StoreError, match="could not reach"):
+            store.add("e:2", {})
     shutil.rmtree(store.folder)
     for key, payload in (("e:2", LARGE), ("e:3", b"")):
         with pytest.raises(StoreError):
@@ -463,6 +476,43 @@ def test_the_adapter_for_diskcache_takes_bytes_and_nothing_else(tmp_path: Path) 
     assert disk.store(ValueFile("values/x", 3), False) == (3, 2, "values/x", None)
     assert disk.put("e:1") == ("e:1", True)
     assert disk.get("e:1", True) == "e:1"
+
+
+def test_a_name_that_is_not_ours_has_no_key() -> None:
+    assert key_of(f"values/e=1-{'0' * 32}.val") == "e:1"
+    with pytest.raises(ValueError, match="no value file"):
+        key_of("values/notes.txt")
+
+
+def test_a_level_of_syncing_that_sqlite_does_not_take_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Store.open(store.folder, ballast=0)._index
+    monkeypatch.setattr(index, "_local", threading.local())
+    with monkeypatch.context() as patch:
+        con = index._cache._con  # type: ignore[union-attr]
+        patch.setattr(index._cache, "_local", SimpleNamespace(con=_Deaf(con), pid=os.getpid()))  # type: ignore[union-attr]
+        with pytest.raises(StoreError, match="did not accept synchronous = 2"):
+            index.has("e:1")
+    index.close()
+
+
+class _Deaf:
+    """A connection that takes no pragma."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def execute(self, sql: str) -> sqlite3.Cursor:
+        return self._con.execute("SELECT 0")
+
+
+def test_checking_passes_over_what_is_deleted_meanwhile(store: Store) -> None:
+    store.add_many((f"e:{n}", {}, b"") for n in range(2))
+    findings = store.check()
+    assert next(findings).name == "e:0"
+    store.delete("e:1")
+    assert list(findings) == []
 
 
 def test_damage_is_logged(store: Store, caplog: pytest.LogCaptureFixture) -> None:

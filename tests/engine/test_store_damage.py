@@ -14,8 +14,9 @@ import diskcache
 import pytest
 
 from editbench.engine import repair
+from editbench.engine.frame import Record
 from editbench.engine.repair import ASIDE
-from editbench.engine.store import Record, Store
+from editbench.engine.store import Store
 from editbench.errors import StoreError, StoreFull
 
 LARGE = random.Random(2).randbytes(100_000)
@@ -261,6 +262,13 @@ def test_a_damaged_record_in_a_store_that_is_read_only_is_a_counted_miss(store: 
         assert reader.get("e:1") is None
         assert reader.damaged == 1
     assert "e:1" in store
+
+
+def test_a_missing_file_in_a_store_that_is_read_only_is_a_counted_miss(store: Store) -> None:
+    the_file(store).unlink()
+    with Store.open(store.folder, read_only=True) as reader:
+        assert reader.get("e:1") is None
+        assert reader.damaged == 1
 
 
 def test_a_missing_index_is_made_again_from_the_value_files(store: Store) -> None:

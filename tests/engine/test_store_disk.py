@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from editbench.engine import opening
-from editbench.engine.store import Record, Store
+from editbench.engine.frame import Record
+from editbench.engine.store import Store
 from editbench.errors import StoreError, StoreFull
 
 LARGE = random.Random(4).randbytes(300_000)
@@ -269,6 +270,42 @@ def test_ballast_that_does_not_fit_is_left_out(
         patch.setattr(Path, "write_bytes", partly)
         Store.open(tmp_path, ballast=1000).close()
     assert not (tmp_path / "ballast").exists()
+
+
+def test_a_record_that_lives_in_its_row_stays_when_the_disk_cannot_forget_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(key: str) -> int:
+        raise StoreFull("the disk is full")
+
+    with Store.open(tmp_path, ballast=0) as store:
+        store.add("v:1", {})
+        with monkeypatch.context() as patch:
+            patch.setattr(store._index, "delete", full)
+            with pytest.raises(StoreFull):
+                store.delete("v:1")
+        assert store.get("v:1") == Record({}, b"")
+
+
+def test_an_index_that_may_not_be_written_opens_for_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(tmp_path, ballast=0) as store:
+        store.add("e:1", {}, LARGE)
+
+    def refused(folder: Path, *, timeout: float) -> str:
+        con = sqlite3.connect(f"{(folder / 'cache.db').as_uri()}?mode=ro", uri=True)
+        try:
+            con.execute("DELETE FROM Cache")
+        finally:
+            con.close()
+        return "good"
+
+    monkeypatch.setattr(opening, "condition", refused)
+    with Store.open(tmp_path) as store:
+        assert store.read_only
+        assert "readonly database" in store.notices[0]
+        assert store.get("e:1") == Record({}, LARGE)
 
 
 def test_a_disk_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
