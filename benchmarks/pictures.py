@@ -23,7 +23,7 @@ def picture(seed: int, *, width: int, height: int) -> Any:
         radius = chance.random() * width / 10 + 1
         color = tuple(int(part) for part in chance.integers(0, 256, 3))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-    noise = chance.normal(0, 2.5, (height, width, 3))
+    noise = chance.normal(0, 1.5, (height, width, 3))
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
 
 

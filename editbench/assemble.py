@@ -68,6 +68,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         editor, judge = make_models(config)
         stack.callback(judge.close)
         stack.callback(editor.close)
+        for model in (editor, judge):
+            _fetch(model, emit)
         name = run_name(config, suite, editor, judge)
         folder = config.run.out / name
         if lock:
@@ -144,6 +146,14 @@ def _chosen(
         if "threads" in known.Settings.model_fields:
             settings.setdefault("threads", config.run.threads)
     return chosen.use, settings
+
+
+def _fetch(model: Any, emit: Callable[[Event], None]) -> None:
+    """Download a model that its backend knows how to download; the others are there or fail."""
+    if not getattr(model, "is_here", True):
+        text = f"{model.name} is not on this machine: downloading it"
+        emit(Notice(time.time(), "info", text))
+        model.fetch()
 
 
 def load_images(suite: Suite, pair: Pair) -> tuple[Image, ...]:

@@ -49,6 +49,15 @@ def locate(model: str, *, revision: str | None = None, download: bool = False) -
     return _fetch(model, revision) if download else _cached(model, revision)
 
 
+def is_here(model: str, *, revision: str | None = None) -> bool:
+    """Return whether ``locate`` finds the model without the network."""
+    try:
+        locate(model, revision=revision)
+    except BackendError:
+        return False
+    return True
+
+
 def _cached(model: str, revision: str | None) -> Path:
     from huggingface_hub import try_to_load_from_cache
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -77,7 +79,6 @@ class DiffusersEditor:
     @cached_property
     def identity(self) -> Mapping[str, Json]:
         """What determines an edit. Reads the weights once unless they come from the hub."""
-        self.check()
         with remembered("fingerprints") as memo:
             weights = checkpoints.fingerprint(self._path, memo=memo)
         local = Path(self._settings.model).expanduser().is_dir()
@@ -106,6 +107,15 @@ class DiffusersEditor:
         pixels = size[0] * size[1] if size else 2**20  # what editing models make by default
         values = _TINY_WORKING if self._tiny else _WORKING
         return pixels * values * checkpoints.ITEM_BYTES[self._dtype]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the model is on this machine."""
+        return checkpoints.is_here(self._settings.model, revision=self._settings.revision)
+
+    def fetch(self) -> None:
+        """Download the model if it is not on this machine. Raises ``BackendError``."""
+        checkpoints.locate(self._settings.model, revision=self._settings.revision, download=True)
 
     def check(self) -> None:
         """Raise ``BackendError`` if the pipeline is unknown or ``args`` do not suit it."""
@@ -179,7 +189,15 @@ class DiffusersEditor:
 
     @cached_property
     def _resolved(self) -> dict[str, Json]:
-        return calls.resolve(self._class, self._settings.args, tiny=self._tiny)
+        """Every argument of the call. Remembered, since importing diffusers takes seconds."""
+        asked = [self._settings.args, self._tiny, metadata.version("diffusers")]
+        call = json.dumps([checkpoints.class_name(self._path), *asked], sort_keys=True)
+        with remembered("calls") as memo:
+            if call not in memo:
+                self.check()
+                resolved = calls.resolve(self._class, self._settings.args, tiny=self._tiny)
+                memo[call] = json.dumps(resolved)
+            return dict(json.loads(memo[call]))
 
     def _output_size(self, source: tuple[int, int]) -> tuple[int, int] | None:
         grid = sizes.Grid(tiny.MULTIPLE, tiny.LARGEST) if self._tiny else sizes.Grid(16)

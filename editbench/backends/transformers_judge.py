@@ -119,6 +119,15 @@ class TransformersJudge:
         values = _TINY_WORKING if self._tiny else _WORKING
         return pixels * values * checkpoints.ITEM_BYTES[self._dtype]
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the model is on this machine."""
+        return checkpoints.is_here(self._settings.model, revision=self._settings.revision)
+
+    def fetch(self) -> None:
+        """Download the model if it is not on this machine. Raises ``BackendError``."""
+        checkpoints.locate(self._settings.model, revision=self._settings.revision, download=True)
+
     def load(self) -> None:
         settings = self._settings
         path = checkpoints.locate(settings.model, revision=settings.revision, download=True)

@@ -33,7 +33,7 @@ _HOLDS = {
 }
 # As blobs, since SQLite hands out text that a flipped bit made undecodable as an error.
 _COLUMNS = "rowid, store_time, CAST(tag AS BLOB), size, mode, CAST(filename AS BLOB), value"
-_FIRST, _LAST = " ", "~"  # sort before and after every character of a key
+_FIRST, _LAST = b" ", "~"  # sort before and after every character of a key
 
 
 class Row(NamedTuple):
@@ -87,14 +87,13 @@ class Reader:
         """Yield key and tag of each record whose key starts so, in the order of the keys."""
         sql = (
             "SELECT CAST(key AS BLOB), CAST(tag AS BLOB) FROM Cache"
-            " WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+            " WHERE raw = 1 AND key >= CAST(? AS TEXT) AND key < ? ORDER BY key LIMIT ?"
         )
-        key = prefix
-        while page := self.rows(sql, key, prefix + _LAST, _PAGE_ROWS):
-            for name, tag in page:
-                key = name.decode("ascii", "replace")
-                yield key, tag
-            key += _FIRST
+        start = prefix.encode()
+        while page := self.rows(sql, start, prefix + _LAST, _PAGE_ROWS):
+            for key, tag in page:
+                yield key.decode("ascii", "replace"), tag
+            start = page[-1][0] + _FIRST
 
     def used(self) -> int:
         """Return the bytes of all frames, from the sum that diskcache's triggers keep."""
@@ -103,7 +102,10 @@ class Reader:
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with its file. Reads all of it."""
         found = [str(row[0]) for row in self.rows("PRAGMA integrity_check(20)")]
-        sql = "SELECT count(*) FROM Cache WHERE raw != 1 OR typeof(key) != 'text' OR mode = 4"
+        sql = (
+            "SELECT count(*) FROM Cache WHERE raw != 1 OR mode = 4"
+            " OR typeof(key) != 'text' OR key GLOB '*[^A-Za-z0-9._:-]*'"
+        )
         ((foreign,),) = self.rows(sql)
         strange = [f"{foreign} rows that editbench did not write"] if foreign else []
         return [fault for fault in found if fault != "ok"] + strange

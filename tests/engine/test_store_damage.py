@@ -111,9 +111,12 @@ def test_a_damaged_header_is_found(store: Store, key: str, tag: str) -> None:
     assert key not in store
 
 
-@pytest.mark.parametrize("key", ["'e:2'", "CAST(X'653aff' AS TEXT)", "CAST('e:1' AS BLOB)", "7"])
+@pytest.mark.parametrize(
+    "key", ["'e:2'", "CAST(X'653a31ff' AS TEXT)", "'e:1 '", "CAST('e:1' AS BLOB)", "7"]
+)
 def test_a_damaged_key_gives_nothing_wrong(store: Store, key: str) -> None:
     change(store.folder, f"UPDATE Cache SET key = {key} WHERE key = 'e:1'")
+    assert any(one.problem for one in store.check())
     assert store.get("e:1") is None
     assert store.get("e:2") is None
     assert [name for name, _ in store.headers("")] == ["v:1"]

@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from editbench.engine.store import Store
 
 SIZES = (200, 60_000)
@@ -18,6 +20,8 @@ SIZES = (200, 60_000)
 WRITER = """
 import random, sys
 from pathlib import Path
+import pytest
+
 from editbench.engine.store import Store
 
 folder, name, count, start = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -140,6 +144,7 @@ def test_threads_share_a_store_while_it_is_swept(tmp_path: Path) -> None:
         assert not any(one.problem for one in store.check())
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_connections_of_its_own(tmp_path: Path) -> None:
     with Store.open(tmp_path, ballast=0) as store:
         store.add("e:1", {})
