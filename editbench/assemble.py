@@ -95,7 +95,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         device, device_bytes, notes = _device(config, editor, judge)
         host = memory.host_budget(config.memory.host, available=memory.host_available())
         # Half of the images' budget is for those on their way, half for a read cache of edits.
-        spill = Spill(store, host_limit=host // 2)
+        spill = Spill(store, host_limit=host // 2, codec=config.memory.codec)
         prompt, parse = _judging(rubric)
         rules = Rules(
             editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse

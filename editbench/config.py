@@ -108,6 +108,9 @@ class MemoryConfig(_Section):
     spill: Annotated[Bytes | None, BeforeValidator(_auto)] = Field(
         None, description="edits on disk; auto is what the disk has, less a reserve"
     )
+    codec: Literal["auto", "webp", "jxl", "raw"] = Field(
+        "auto", description="how edits are kept on disk, always without loss; auto goes by speed"
+    )
     folder: Path | None = Field(None, description="where the store lives; shared by all runs")
 
 

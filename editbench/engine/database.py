@@ -35,7 +35,7 @@ def condition(folder: Path, *, timeout: float) -> Condition:
         con.execute("BEGIN IMMEDIATE")
         con.execute("ROLLBACK")
         return "good" if version == FORMAT else "unfinished"
-    except sqlite3.DatabaseError as exc:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
         if is_damaged(exc):
             return "damaged"
         if is_locked(exc):

@@ -77,10 +77,10 @@ def _salvaged(path: Path) -> Iterator[tuple[str, str, bytes]]:
     """Yield the small records of a damaged index, from both ends up to where it is damaged."""
     if not path.exists():
         return
-    with suppress(sqlite3.Error), closing(connect_read_only(path)) as con:
+    with suppress(sqlite3.Error, UnicodeDecodeError), closing(connect_read_only(path)) as con:
         con.text_factory = bytes  # damaged text must not stop us
         for order in ("ASC", "DESC"):
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, UnicodeDecodeError):
                 sql = f"SELECT key, value FROM Cache WHERE filename IS NULL ORDER BY rowid {order}"
                 for key, value in con.execute(sql):
                     with suppress(Damaged, UnicodeDecodeError, AttributeError, TypeError):

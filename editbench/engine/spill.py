@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from editbench.engine.codec import Codec, Encoded, decode, encode
 from editbench.engine.frame import Record
@@ -32,9 +32,11 @@ class SpillStats(NamedTuple):
 class Spill:
     """Edits by key. Any thread. The store has the last word; RAM only saves reading it."""
 
-    def __init__(self, store: Store, *, host_limit: int, codec: Codec = "webp") -> None:
+    def __init__(
+        self, store: Store, *, host_limit: int, codec: Codec | Literal["auto"] = "webp"
+    ) -> None:
         """Keep at most ``host_limit`` bytes of decoded pixels in RAM; 0 keeps none."""
-        self.codec: Codec = codec  #: for what is put from now on
+        self.codec: Codec = "webp" if codec == "auto" else codec  #: for what is put from now on
         self._store = store
         self._recent = _Recent(host_limit)
 

@@ -12,7 +12,8 @@ import diskcache
 
 from editbench.errors import StoreError, StoreFull
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# The last is for statements that make no sense. Ours do, so it is the schema that does not.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def translated(doing: str, path: Path) -> Iterator[None]:
     """Raise our error in place of a library's, keeping it as the cause."""
     try:
         yield
-    except (OSError, sqlite3.Error, diskcache.Timeout) as exc:
+    except (OSError, sqlite3.Error, UnicodeDecodeError, diskcache.Timeout) as exc:
         raise as_store_error(exc, doing, path) from exc
 
 
@@ -64,7 +65,8 @@ def is_locked(exc: BaseException) -> bool:
 
 def is_damaged(exc: BaseException) -> bool:
     """Tell whether an error means that the database's file is not what SQLite wrote."""
-    return _code(exc) in _DAMAGED
+    # A damaged schema makes SQLite complain in words that are no text.
+    return _code(exc) in _DAMAGED or isinstance(exc, UnicodeDecodeError)
 
 
 def _code(exc: BaseException) -> int:
