@@ -165,5 +165,5 @@ class SpillMachine(RuleBasedStateMachine):
         assert {key: edit.pixels for key, edit in self.spill.all_facts()} == self.stored
 
 
-SpillMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+SpillMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
 TestSpillAndStore = pytest.mark.filterwarnings("ignore::ResourceWarning")(SpillMachine.TestCase)
