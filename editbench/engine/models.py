@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from editbench.engine.events import Event, Loaded, Loading, Swapped, Swapping
+from editbench.engine.events import Event, Loaded, Loading, Notice, Swapped, Swapping
 from editbench.engine.lanes import Lane
 from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
@@ -34,6 +34,7 @@ class Models:
         self._emit = emit
         self._loaded: set[Role] = set()
         self._last: Role | None = None  # whose phase the device last worked for
+        self._alone = True  # one model at a time, rather than both
         sizes: dict[str, int] = {role: model.footprint for role, model in models.items()}
         residency.plan(sizes, reserve=reserve)
 
@@ -55,10 +56,11 @@ class Models:
         """Make the models of these roles resident; drop those that are not needed ``later``."""
         for role in sorted(self._loaded - {*roles, *later}):
             await self._drop(role)
+        self._alone = len(roles) == 1
         for role in roles:
             if role not in self._loaded:
                 await self._load(role)
-            await self._acquire(role, alone=len(roles) == 1)
+            await self._acquire(role)
 
     async def _load(self, role: Role) -> None:
         model = self._models[role]
@@ -69,9 +71,21 @@ class Models:
         self._loaded.add(role)
         self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
 
-    async def _acquire(self, role: Role, *, alone: bool) -> None:
+    async def relieve(self, role: Role) -> bool:
+        """Give steps that ran out of memory more of the device, if weights can spare it.
+
+        Returns whether the step is worth another attempt.
+        """
+        if not self._alone or not await self._lane.run(self._residency.shrink):
+            return False
+        text = f"{self._models[role].name} ran out of memory: its steps get more of the device"
+        self._emit(Notice(time.time(), "warning", f"{text}, and changes of models copy more"))
+        await self._acquire(role)
+        return True
+
+    async def _acquire(self, role: Role) -> None:
         model = self._models[role]
-        changes = alone and self._last not in (None, role)
+        changes = self._alone and self._last not in (None, role)
         old = self._models[self._last].name if changes and self._last else ""
         if not changes and self._on_device(role):
             self._last = role

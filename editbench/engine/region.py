@@ -32,6 +32,7 @@ class Region:
         self._device = device
         self._sizes: dict[str, int] = {}
         self._reserve = 0
+        self._tight = False
         self._limit = 0  # bytes it might have had when it was allocated
         self._memory: torch.Tensor | None = None
         self._placement = Placement(0, {})
@@ -99,9 +100,20 @@ class Region:
         self._memory = None
         self._held.clear()
 
+    def tighten(self) -> bool:
+        """From the next load on take no more than the largest model needs.
+
+        Returns whether that gives memory back.
+        """
+        least = max((aligned(size) for size in self._sizes.values()), default=0)
+        self._tight = self._tight or self.bytes > least
+        return self.bytes > least
+
     def _capacity(self, sizes: Mapping[str, int], reserve: int) -> int:
         room = self._device.free() + self.bytes - reserve
         needs = sorted(aligned(size) for size in sizes.values())
+        if self._tight:
+            return min(room, needs[-1])
         if sum(needs) <= room:
             return room
         return max(room - BUFFERS, min(room, needs[-1]))

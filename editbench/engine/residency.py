@@ -221,6 +221,23 @@ class ResidencyManager:
         self._region.drop()
         self.trim()
 
+    def shrink(self) -> bool:
+        """Give the steps as much of the device as can be had, after one ran out of memory.
+
+        The weights' region is cut down to the largest model, so every later change of models
+        copies more. No model is resident afterwards. Returns False, and changes nothing, if there
+        is nothing to gain. Raises ``RuntimeError`` while a model is leased.
+        """
+        _refuse_leased(self._models.values(), "shrink the region")
+        if not self._region.tighten():
+            return False
+        for model in self._models.values():
+            if model.moving.bytes:
+                self._unbind(model)
+        self._region.drop()
+        self.trim()
+        return True
+
     def trim(self) -> None:
         """Give back to the device what the allocator keeps for later."""
         self.device.empty_cache()

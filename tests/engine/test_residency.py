@@ -427,6 +427,25 @@ def test_no_memory_for_the_region_can_be_tried_again() -> None:
     assert device.free() == TIGHT
 
 
+def test_a_shrunk_region_leaves_more_to_the_steps_and_changes_no_output() -> None:
+    stage = Stage(CpuDevice(TIGHT + 50_000))
+    stage.manager.acquire("judge")
+    before = stage.device.free()
+    assert stage.manager.shrink()
+    assert stage.manager.resident == ()
+    assert stage.intact()
+    assert stage.device.free() >= before + 50_000
+    assert not stage.manager.shrink()
+
+
+def test_a_leased_model_is_not_shrunk_away() -> None:
+    stage = Stage(CpuDevice(TIGHT + 50_000))
+    stage.manager.acquire("judge")
+    with stage.manager.lease("judge"), pytest.raises(RuntimeError):
+        stage.manager.shrink()
+    assert stage.manager.resident == ("judge",)
+
+
 def test_buffers_of_a_later_model_take_their_room_from_the_region() -> None:
     model = torch.nn.Module()
     model.register_buffer("table", torch.ones(20_000))
