@@ -32,7 +32,9 @@ class Spread(NamedTuple):
     rounds: int
 
     def __str__(self) -> str:
-        return f"{self.median:.3g} [{self.low:.3g} {self.first:.3g}-{self.third:.3g} {self.high:.3g}]"
+        return (
+            f"{self.median:.3g} [{self.low:.3g} {self.first:.3g}-{self.third:.3g} {self.high:.3g}]"
+        )
 
 
 def spread(values: Sequence[float]) -> Spread:

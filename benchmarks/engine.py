@@ -92,9 +92,7 @@ def editbench(
     return found
 
 
-def bare(
-    suite: Path, folder: Path, *, codec: str, batch: int, threads: int
-) -> dict[str, float]:
+def bare(suite: Path, folder: Path, *, codec: str, batch: int, threads: int) -> dict[str, float]:
     """Do the same without an engine and return the seconds of each phase and both."""
     made = Bare(suite, folder / "store", used=codec, group=batch, threads=threads)
     try:
@@ -132,9 +130,7 @@ def throughput(sizes: list[Size], codecs: list[str], *, rounds: int) -> dict[str
     return metrics
 
 
-def _variants(
-    suite: Path, size: Size, codec: str
-) -> dict[str, Callable[[], Mapping[str, float]]]:
+def _variants(suite: Path, size: Size, codec: str) -> dict[str, Callable[[], Mapping[str, float]]]:
     def fresh(work: Callable[..., Mapping[str, float]], **how: Any) -> Any:
         def measure() -> Mapping[str, float]:
             with tempfile.TemporaryDirectory() as folder:

@@ -54,7 +54,7 @@ class Loop:
 
     def edit(self, index: int) -> Any:
         self.use("edit")
-        pair, facts = self.ledger.suite[index], self.ledger.facts[index]
+        pair, facts = self.ledger.pair(index), self.ledger.facts[index]
         seed = self.ledger.seed(pair, facts)
         images = self.parts.load_images(pair)
         request = EditRequest(pair.id, images, pair.instruction, seed)
@@ -62,12 +62,11 @@ class Loop:
 
     def score(self, index: int, edit: Any) -> Any:
         self.use("score")
-        pair = self.ledger.suite[index]
-        prompt = self.ledger.prompt(pair)
+        pair, prompt = self.ledger.pair(index), self.ledger.prompt(index)
         images = (*self.parts.load_images(pair), edit)
         question = Question(pair.id, images, prompt.system, prompt.user, prompt.contract)
         reply = self.parts.judge.ask([question], stop=lambda: False)[0]
-        return self.ledger.parse(pair, reply).overall
+        return self.ledger.parse(index, reply).overall
 
 
 def pair_by_pair(loop: Loop) -> list[Any]:

@@ -17,13 +17,13 @@ from editbench.config import BackendConfig, RunConfig
 from editbench.engine import keys, memory
 from editbench.engine.devices import Device, open_device
 from editbench.engine.events import Checking, Event, Notice
-from editbench.engine.ledger import Ledger, Rules
+from editbench.engine.ledger import Ledger, Prompt, Rules
 from editbench.engine.lock import RunLock
 from editbench.engine.memo import Memo
 from editbench.engine.protocols import Editor, Judge, Model, Suite
 from editbench.engine.run import Parts
-from editbench.engine.scheduler import Limits
 from editbench.engine.spill import Spill
+from editbench.engine.steps import Limits
 from editbench.engine.store import Store
 from editbench.records import Json, Pair, Reply, Verdict
 from editbench.suites import rubrics, verdicts
@@ -94,8 +94,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         memo.flush()
         device, device_bytes, notes = _device(config, editor, judge)
         host = memory.host_budget(config.memory.host, available=memory.host_available())
-        # Half of the images' budget is for those on their way, half for a read cache of edits.
-        spill = Spill(store, host_limit=host // 2, codec=config.memory.codec)
+        # A quarter of the images' budget is a read cache of edits, the rest for those on the way.
+        spill = Spill(store, host_limit=host // 4, codec=config.memory.codec)
         prompt, parse = _judging(rubric)
         rules = Rules(
             editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse
@@ -115,7 +115,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 spill=spill,
                 device=device,
                 device_bytes=device_bytes,
-                host_bytes=host - host // 2,
+                host_bytes=host - host // 4,
                 load_images=lambda pair: load_images(suite, pair),
                 edit_batch=_batch(config.editor.batch, editor),
                 score_batch=_batch(config.judge.batch, judge),
@@ -208,15 +208,15 @@ def _batch(asked: Any, model: Model) -> int:
 
 def _judging(
     rubric: rubrics.Rubric,
-) -> tuple[Callable[[Pair], rubrics.Prompt], Callable[[Pair, Reply], Verdict]]:
+) -> tuple[Callable[[Pair], rubrics.Prompt], Callable[[Pair, Prompt, Reply], Verdict]]:
     def prompt(pair: Pair) -> rubrics.Prompt:
         return rubric.prompt(
             pair.category, pair.instruction, pair.description, sources=len(pair.sources)
         )
 
-    def parse(pair: Pair, reply: Reply) -> Verdict:
+    def parse(pair: Pair, asked: Prompt, reply: Reply) -> Verdict:
         overall = rubric.overall(pair.category)
-        return verdicts.parse(reply, prompt(pair).contract, overall=overall)
+        return verdicts.parse(reply, asked.contract, overall=overall)
 
     return prompt, parse
 

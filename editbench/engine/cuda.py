@@ -26,6 +26,7 @@ class CudaDevice:
         self.out_of_memory: type[Exception] = torch.OutOfMemoryError
         self.copied_in = 0
         self.copied_back = 0
+        self._marked = 0
         self._stream: torch.cuda.Stream = torch.cuda.Stream(self.place)  # type: ignore[no-untyped-call]
         whole = self._memory()[1]
         self.limit = whole if budget is None else min(whole, budget)
@@ -113,6 +114,17 @@ class CudaDevice:
 
         with torch.cuda.device(self.place):  # another current device has unmapped live memory
             torch.cuda.empty_cache()
+
+    def mark(self) -> None:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(self.place)
+        self._marked = torch.cuda.memory_allocated(self.place)
+
+    def taken(self) -> int:
+        import torch
+
+        return max(0, torch.cuda.max_memory_allocated(self.place) - self._marked)
 
     def _memory(self) -> tuple[int, int]:
         import torch

@@ -92,6 +92,12 @@ class Device(Protocol):
     def empty_cache(self) -> None:
         """Give what the allocator keeps for later back to the device."""
 
+    def mark(self) -> None:
+        """Begin to watch how many bytes steps take."""
+
+    def taken(self) -> int:
+        """Return the most bytes that were in use since ``mark``, beyond those in use then."""
+
 
 def open_device(name: str = "auto", *, budget: int | float | None = None) -> Device:
     """Return the device called ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
@@ -185,6 +191,12 @@ class CpuDevice:
 
     def empty_cache(self) -> None:
         pass
+
+    def mark(self) -> None:
+        pass
+
+    def taken(self) -> int:
+        return 0  # a pretend device counts weights alone
 
     def _copy_chunk(self, target: torch.Tensor, source: torch.Tensor) -> None:
         target.copy_(source)

@@ -28,6 +28,8 @@ def canonical(value: Json) -> bytes:
 
 
 def _check(value: Json) -> None:
+    if value is None or type(value) in (str, int, bool):
+        return
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if type(key) is not str:
@@ -39,7 +41,7 @@ def _check(value: Json) -> None:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise TypeError(f"cannot hash {value}")
-    elif value is not None and type(value) not in (str, int, bool):
+    else:
         raise TypeError(f"cannot hash a {type(value).__name__}: {value!r}")
 
 

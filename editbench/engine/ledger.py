@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from editbench.engine import keys
@@ -16,6 +17,7 @@ from editbench.engine.spill import Spill
 from editbench.engine.store import Store
 from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
 
+RECENT = 1024  #: pairs, and what is asked about them, that are not read anew for each use
 TYPICAL_EDIT = 1_300_000  #: bytes of a stored edit, until this run has edits to measure
 
 
@@ -52,11 +54,11 @@ class Rules(NamedTuple):
     seed: int
     seed_policy: str  #: "pair" or "fixed"
     prompt: Callable[[Pair], Prompt]
-    parse: Callable[[Pair, Reply], Verdict]
+    parse: Callable[[Pair, Prompt, Reply], Verdict]
 
 
 class Ledger:
-    """The state of every pair. Used from one thread at a time, but for ``key`` and ``ask``."""
+    """The state of every pair. What changes it is for one thread, the rest for any."""
 
     def __init__(
         self,
@@ -67,15 +69,17 @@ class Ledger:
         store: Store,
         spill: Spill,
     ) -> None:
-        self.suite = suite
         self.facts = facts
+        #: the pair of an index, and what the judge is asked about it
+        self.pair: Callable[[int], Pair] = lru_cache(RECENT)(suite.__getitem__)
+        self.prompt: Callable[[int], Prompt] = lru_cache(RECENT)(self._prompt)
         self.failures: dict[int, Failure] = {}
         self._rules = rules
         self._editor = keys.digest("model", dict(rules.editor))
         self._judge = keys.digest("model", dict(rules.judge))
         self._store = store
         self._spill = spill
-        count = len(suite)
+        self._count = count = len(suite)
         self._keys = bytearray(32 * count)
         self._pixels = bytearray(32 * count)  # of the edit; zeros while there is none
         self._width = array("I", bytes(4 * count))
@@ -87,13 +91,13 @@ class Ledger:
         self._read()
 
     def __len__(self) -> int:
-        return len(self.suite)
+        return self._count
 
     def _read(self) -> None:
         """Fill every row from the suite and the store."""
         numbers: dict[str, int] = {}
         for index in range(len(self)):
-            pair = self.suite[index]
+            pair = self.pair(index)
             self._category[index] = numbers.setdefault(pair.category, len(numbers))
             facts = self.facts[index]
             if isinstance(facts, str):
@@ -106,7 +110,7 @@ class Ledger:
             edit = self._spill.facts(key)
             if edit is not None:
                 self.edited(index, edit)
-                self._scored[index] = self.verdict_key(pair, index, edit.pixels) in self._store
+                self._scored[index] = self.verdict_key(index, edit.pixels) in self._store
         self.categories = list(numbers)
 
     def seed(self, pair: Pair, facts: Facts) -> int:
@@ -119,17 +123,16 @@ class Ledger:
         """Return the key of a pair's edit."""
         return "e:" + self._keys[32 * index : 32 * index + 32].hex()
 
-    def prompt(self, pair: Pair) -> Prompt:
-        """Return what the judge is asked about a pair."""
-        return self._rules.prompt(pair)
+    def _prompt(self, index: int) -> Prompt:
+        return self._rules.prompt(self.pair(index))
 
-    def parse(self, pair: Pair, reply: Reply) -> Verdict:
-        """Return the verdict that a reply amounts to."""
-        return self._rules.parse(pair, reply)
+    def parse(self, index: int, reply: Reply) -> Verdict:
+        """Return the verdict that a reply about a pair amounts to."""
+        return self._rules.parse(self.pair(index), self.prompt(index), reply)
 
-    def verdict_key(self, pair: Pair, index: int, pixels: str) -> str:
+    def verdict_key(self, index: int, pixels: str) -> str:
         """Return the key of the reply about an edit with these pixels."""
-        prompt = self.prompt(pair)
+        prompt = self.prompt(index)
         facts = self.facts[index]
         assert not isinstance(facts, str)  # a pair without sources has no edit to judge
         return keys.verdict_key(
@@ -201,15 +204,15 @@ class Ledger:
             yield self._outcome(index)
 
     def _outcome(self, index: int) -> Outcome:
-        pair = self.suite[index]
+        pair = self.pair(index)
         edit = self._spill.facts(self.key(index)) if self._width[index] else None
         failure = self.failures.get(index)
         if edit and self._scored[index]:
-            record = self._store.get(self.verdict_key(pair, index, edit.pixels))
+            record = self._store.get(self.verdict_key(index, edit.pixels))
             if record is not None:
                 reply = read_reply(record.header, record.payload)
                 seconds = float(record.header["seconds"])
-                return Outcome(pair, self.parse(pair, reply), edit, reply, seconds)
+                return Outcome(pair, self.parse(index, reply), edit, reply, seconds)
         state = failure.state if failure else "judge_failed" if edit else "edit_failed"
         failure = failure or Failure(state, "NotRun", "the run ended before this pair's turn", 0)
         return Outcome(pair, Verdict(state, message=failure.message), edit, failure=failure)

@@ -6,21 +6,39 @@ Does not cover the device's memory (see devices) nor the disk's (see store).
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 
 RESERVE = 2 * 10**9  #: bytes of host memory that are never planned with
 SHARE = 0.25  #: of what is free, for decoded images, unless told otherwise
-CHANNELS = 3  #: bytes a decoded pixel takes; every image is 8-bit RGB inside the engine
+PIXEL = 4  #: bytes of a decoded pixel; Pillow keeps RGB in four
+CODING = 20  #: bytes a pixel that an encoder or decoder works with; measured for WebP and JPEG XL
+_MMAP_THRESHOLD = -3  # mallopt's name for it
 
 
 def pixel_bytes(width: int, height: int) -> int:
     """Return the bytes of a decoded image."""
-    return width * height * CHANNELS
+    return width * height * PIXEL
+
+
+def coding_bytes(width: int, height: int) -> int:
+    """Return the bytes that encoding or decoding an image takes beside the image."""
+    return width * height * CODING
+
+
+def return_freed_memory() -> None:
+    """Have large buffers go back to the system when they are freed, where the C library can.
+
+    By default glibc keeps freed buffers of up to 32 MB for later, which for images of that size
+    adds up to several times of what is in use.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
 def host_available(root: Path = Path("/")) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from editbench.errors import DoesNotFit
 from editbench.records import Json
@@ -50,8 +50,7 @@ class Room:
     spill_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(NamedTuple):
     """Seconds, measured on this machine earlier. None where unknown."""
 
     edit: float | None = None

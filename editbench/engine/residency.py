@@ -79,6 +79,7 @@ class ResidencyManager:
     ) -> None:
         self.device = device
         self.moves: list[Move] = []  #: every change so far
+        self.working: dict[str, int] = {}  #: most bytes that a step of each model took
         self._verify = verify
         self._clock = clock
         self._models: dict[str, _Model] = {}
@@ -180,9 +181,11 @@ class ResidencyManager:
         if not model.resident:
             raise NotResident(f"{name} is not on {self.device.name}", hint="acquire it first")
         model.leases += 1
+        self.device.mark()
         try:
             yield
         finally:
+            self.working[name] = max(self.working.get(name, 0), self.device.taken())
             model.leases -= 1
 
     def evict(self, name: str) -> None:

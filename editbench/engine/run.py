@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import anyio
 
 from editbench.engine import keys
-from editbench.engine.costs import CostBook
+from editbench.engine.costs import WORKING, CostBook
 from editbench.engine.devices import Device
 from editbench.engine.events import (
     Event,
@@ -24,14 +24,15 @@ from editbench.engine.events import (
 )
 from editbench.engine.lanes import Lane
 from editbench.engine.ledger import Ledger
-from editbench.engine.memory import ByteLimit
+from editbench.engine.memory import ByteLimit, return_freed_memory
 from editbench.engine.models import Models, Role
 from editbench.engine.plan import Need, PhaseStep, Plan, Room, make_plan
 from editbench.engine.protocols import Editor, Judge, Model
 from editbench.engine.residency import ResidencyManager
-from editbench.engine.scheduler import Control, Limits, Scheduler
+from editbench.engine.scheduler import Control, Scheduler
 from editbench.engine.spill import Spill
 from editbench.engine.stages import EditStage, LoadImages, ScoreStage
+from editbench.engine.steps import Limits
 from editbench.engine.store import Store
 from editbench.errors import EditbenchError, StoreFull
 
@@ -79,17 +80,19 @@ def plan_run(parts: Parts) -> Plan:
 def needs(parts: Parts) -> tuple[Need, Need]:
     """Return what the editor and the judge take on the device."""
     return (
-        _need(parts.editor, parts, parts.edit_batch),
-        _need(parts.judge, parts, parts.score_batch),
+        _need(parts.editor, parts, "edit", parts.edit_batch),
+        _need(parts.judge, parts, "score", parts.score_batch),
     )
 
 
-def _need(model: Model, parts: Parts, batch: int) -> Need:
+def _need(model: Model, parts: Parts, phase: Phase, batch: int) -> Need:
     if parts.device.name == "cpu":  # a pretend device counts weights alone
         return Need(model.name, model.footprint)
     known = (facts for facts in parts.ledger.facts if not isinstance(facts, str))
     sizes = {size for facts in known for size in facts.sizes}
-    working = max((model.working_bytes(*size) for size in sizes), default=0)
+    working = parts.costs().working(phase)
+    if working is None:  # never run here: the backend's estimate has to do
+        working = max((model.working_bytes(*size) for size in sizes), default=0)
     return Need(model.name, model.footprint, working * batch)
 
 
@@ -126,6 +129,7 @@ class Execution:
 
     async def execute(self) -> None:
         """Carry out the plan. Raises the error that ended it early, if one did."""
+        return_freed_memory()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._sample)
@@ -214,6 +218,8 @@ class Execution:
         await self._scheduler.run(stage, _chain(items, more))
         if stage.done:
             self._costs.write(stage.phase, stage.seconds / stage.done)
+        if taken := self._residency.working.get(stage.phase):
+            self._costs.write(WORKING[stage.phase], taken / stage.max_batch)
         self._emit(
             PhaseEnded(
                 time.time(),

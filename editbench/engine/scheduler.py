@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,7 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from editbench.engine.events import Event
 from editbench.engine.failures import FirstFailures, failure_of
-from editbench.engine.grouping import grouped, parcels
+from editbench.engine.grouping import grouped
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
 from editbench.engine.steps import BatchLimits, Finished, Limits, Ready, Stepping, Steps
@@ -25,9 +25,6 @@ from editbench.records import Failure
 
 AHEAD = 3  #: batches decoded before the device asks for them
 ON_LANE = 2  #: steps given to the device's thread, so that it never waits for the event loop
-PARCEL = 2**20  #: bytes of images worth a thread of their own
-
-T = TypeVar("T")
 
 
 class Stage(Stepping, Protocol):
@@ -79,6 +76,19 @@ class _Batch:
     inputs: list[Any] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False)
+class _Passage:
+    """A stage on its way."""
+
+    stage: Stage
+    steps: Steps
+    outcomes: FirstFailures
+    tasks: TaskGroup
+    batches: MemoryObjectReceiveStream[_Batch]
+    turn: anyio.Lock = field(default_factory=anyio.Lock)  #: to take a batch, so that none overtakes
+    steps_left: int = 0  #: that the device's thread has not been asked to take
+
+
 class Scheduler:
     """Runs stages. Several may run at once and share the device, the pool and the bytes."""
 
@@ -102,10 +112,112 @@ class Scheduler:
 
     async def run(self, stage: Stage, indices: AsyncIterable[int]) -> None:
         """Take every pair through the stage, until done, stopped or halted (see ``Control``)."""
-        await _Passage(self, stage).run(indices)
+        steps = Steps(
+            stage, wishes=self._control, limits=self._limits, batch_limits=self._batch_limits
+        )
+        send, receive = anyio.create_memory_object_stream[_Batch](AHEAD)
+        async with anyio.create_task_group() as tasks:
+            passage = _Passage(stage, steps, FirstFailures(stage.phase), tasks, receive)
+            tasks.start_soon(self._feed, passage, indices, send)
+            async with receive, anyio.create_task_group() as drivers:
+                for _ in range(ON_LANE):
+                    drivers.start_soon(self._drive, passage)
+            self._limit.release(steps.abandon())
+
+    async def _feed(
+        self,
+        passage: _Passage,
+        indices: AsyncIterable[int],
+        send: MemoryObjectSendStream[_Batch],
+    ) -> None:
+        stage = passage.stage
+        async with send:
+            async for group in grouped(indices, stage.shape, size=stage.max_batch):
+                sizes = [stage.weigh(index) for index in group]
+                await self._limit.acquire(sum(sizes))
+                if not self._control.feeding:
+                    self._limit.release(sum(sizes))
+                    return
+                batch = _Batch(group, sizes)
+                passage.tasks.start_soon(self._prepare, stage, batch)
+                await send.send(batch)
+
+    async def _prepare(self, stage: Stage, batch: _Batch) -> None:
+        try:
+            if self._control.feeding:
+                batch.inputs = await self._pool.run(_prepare_all, stage, batch.indices)
+        except StoreError as exc:
+            self._control.halt(exc)
+        finally:
+            batch.ready.set()
+
+    async def _drive(self, passage: _Passage) -> None:
+        """Have the device's thread take one step after the other."""
+        while True:
+            while not (passage.steps_left and self._control.feeding):
+                if not await self._take(passage):
+                    return
+            await self._step(passage)
+
+    async def _take(self, passage: _Passage) -> bool:
+        """Wait for a batch and line it up for the device. False if there will be no more."""
+        async with passage.turn:
+            try:
+                batch = await passage.batches.receive()
+            except anyio.EndOfStream:
+                return False
+            await batch.ready.wait()
+        if not self._control.feeding or not batch.inputs:
+            self._limit.release(sum(batch.sizes))
+            return True
+        good = []
+        for row in map(Ready, batch.indices, batch.inputs, batch.sizes):
+            if isinstance(row.input, Failure):
+                self._announce(passage, row.index, row.input, 0.0)
+                self._limit.release(row.bytes)
+            else:
+                good.append(row)
+        if good:
+            passage.steps.add(good)
+            passage.steps_left += 1
+        return True
+
+    async def _step(self, passage: _Passage) -> None:
+        passage.steps_left -= 1
+        done, more, retrying = await self._lane.run(passage.steps.next)
+        passage.steps_left += more
+        if retrying:
+            self._emit(retrying)
+        if done:
+            passage.tasks.start_soon(self._finish, passage, done)
+
+    async def _finish(self, passage: _Passage, done: Sequence[Finished]) -> None:
+        try:
+            good = [item for item in done if not isinstance(item.output, Failure)]
+            results = iter(await self._pool.run(passage.stage.finish, good) if good else ())
+            for item in done:
+                failed = isinstance(item.output, Failure)
+                result = item.output if failed else next(results)
+                self._announce(passage, item.index, result, item.seconds)
+        except StoreError as exc:
+            self._control.halt(exc)
+        finally:
+            self._limit.release(sum(item.bytes for item in done))
+
+    def _announce(self, passage: _Passage, index: int, result: Any, seconds: float) -> None:
+        failure = passage.stage.announce(index, result, seconds)
+        cause = passage.outcomes.see(failure, fail_fast=self._limits.fail_fast)
+        if cause:
+            self._control.halt(cause)
 
 
-class _Passage:
-    """One stage on its way."""
-
-    def __init__(self, scheduler: Scheduler, stage: Stage) -> None:
+def _prepare_all(stage: Stage, indices: Sequence[int]) -> list[Any]:
+    out: list[Any] = []
+    for index in indices:
+        try:
+            out.append(stage.prepare(index))
+        except StoreError:
+            raise
+        except Exception as exc:
+            out.append(failure_of(exc, stage.phase))
+    return out

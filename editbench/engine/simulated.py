@@ -36,6 +36,7 @@ class SimDevice(CpuDevice):
         self._seconds = 0.0
         self.allocations = 0  #: so far, failed ones too
         self.copies = 0  #: chunks so far
+        self.step_bytes = 0  #: what a step is to be seen taking
 
     def clock(self) -> float:
         """Return the seconds that its copies have taken."""
@@ -53,6 +54,9 @@ class SimDevice(CpuDevice):
 
     def discard(self, memory: torch.Tensor) -> None:
         memory.fill_(0xFF)
+
+    def taken(self) -> int:
+        return self.step_bytes
 
     def register(self, memory: torch.Tensor) -> bool:
         return not self.faults.registration

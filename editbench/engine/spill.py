@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from editbench.engine.codec import Codec, Encoded, decode, encode
+from editbench.engine.commits import Row, add_together
 from editbench.engine.frame import Record
 from editbench.engine.keys import pixel_hash
 from editbench.engine.store import Store
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 PREFIX = "e:"  #: of the keys of edits
 _TRIES = 3
+
+
+class Made(NamedTuple):
+    """An edit that is not stored yet."""
+
+    key: str
+    image: Image
+    seconds: float  #: that the device took for it
+    provenance: Mapping[str, Json]
 
 
 class SpillStats(NamedTuple):
@@ -43,11 +53,31 @@ class Spill:
     def put(
         self, key: str, image: Image, *, seconds: float, provenance: Mapping[str, Json]
     ) -> Edit:
-        """Store an edit; it is durable on return. ``seconds`` is what the device took for it.
+        """Store one edit, as ``put_many`` does."""
+        return self.put_many([Made(key, image, seconds, provenance)])[0]
 
-        If the key is there already nothing is stored, and what is there is returned. Raises
-        ``StoreFull``, ``StoreError``.
+    def put_many(self, made: Sequence[Made]) -> list[Edit]:
+        """Store edits, small ones in one commit; they are durable on return.
+
+        If a key is there already nothing is stored, and what is there is returned. Raises
+        ``StoreFull``, ``StoreError``; some of the edits may be stored then.
         """
+        edits: list[Edit] = []
+
+        def rows() -> Iterator[Row]:
+            for one in made:
+                row = self._row(one)
+                edits.append(_edit(row.key, row.header))
+                yield row
+
+        if add_together(self._store, rows()) < len(made):
+            return [self._settle(one) for one in made]
+        for edit, one in zip(edits, made, strict=True):
+            self._recent.put(edit.key, edit, one.image)
+        return edits
+
+    def _row(self, made: Made) -> Row:
+        image = made.image
         encoded = encode(image, self.codec)
         header = {
             "pixels": pixel_hash(image),
@@ -56,19 +86,22 @@ class Spill:
             "mode": image.mode,
             "codec": encoded.codec,
             "bytes": len(encoded.payload),
-            "seconds": seconds,
-            "provenance": dict(provenance),
+            "seconds": made.seconds,
+            "provenance": dict(made.provenance),
         }
+        return Row(made.key, header, encoded.payload)
+
+    def _settle(self, made: Made) -> Edit:
+        """Return the edit under a key that was there first; replace a damaged one."""
         for _ in range(_TRIES):
-            if self._store.add(key, header, encoded.payload):
-                edit = _edit(key, header)
-                self._recent.put(key, edit, image)
-                return edit
-            found = self.get(key)
+            found = self.get(made.key)
             if found is not None:
                 return found[0]
+            row = self._row(made)
+            if self._store.add(*row):
+                return _edit(row.key, row.header)
         raise StoreError(
-            f"{key} is damaged in the store and cannot be replaced",
+            f"{made.key} is damaged in the store and cannot be replaced",
             hint="check the disk and make room on it",
         )
 

@@ -7,23 +7,22 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from editbench.engine.commits import Row, add_together
 from editbench.engine.events import Edited, Event, Failed, Notice, Phase, Scored
 from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
-from editbench.engine.memory import pixel_bytes
+from editbench.engine.memory import coding_bytes, pixel_bytes
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
-from editbench.engine.scheduler import Finished
-from editbench.engine.spill import Spill
+from editbench.engine.sharing import spared
+from editbench.engine.spill import Made, Spill
+from editbench.engine.steps import Finished
 from editbench.engine.store import Store
-from editbench.records import Edit, Failure, Json, Pair, Verdict
+from editbench.records import Edit, Failure, Json, Pair, Reply, Verdict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 LoadImages = Callable[[Pair], "tuple[Image, ...]"]
 Lease = Callable[[], AbstractContextManager[object]]
-
-
-LONG = 16_000  #: bytes of a reply that is stored by itself
 
 
 class LostEdit(Exception):
@@ -50,7 +49,7 @@ class _Stage:
         self._emit = emit
 
     def label(self, index: int) -> str:
-        return self._ledger.suite[index].id
+        return self._ledger.pair(index).id
 
     def shape(self, index: int) -> Hashable:
         return self._facts(index).sizes
@@ -66,7 +65,7 @@ class _Stage:
     def _failed(self, phase: Phase, index: int, failure: Failure) -> Failure:
         self.failed += 1
         self._ledger.failures[index] = failure
-        pair = self._ledger.suite[index]
+        pair = self._ledger.pair(index)
         message = f"{failure.error}: {failure.message}"
         self._emit(Failed(time.time(), phase, pair.id, pair.category, failure.state, message))
         return failure
@@ -92,36 +91,44 @@ class EditStage(_Stage):
         self._spill = spill
         self._provenance = provenance
         self._on_edit = on_edit
-        self._largest = 0  # bytes of the largest edit so far; editors choose their own sizes
+        self._largest = 0  # pixels of the largest edit so far; editors choose their own sizes
 
     def weigh(self, index: int) -> int:
         source = self._source_bytes(index)
-        return source + max(source, self._largest)
+        pixels = max(self._largest, *(w * h for w, h in self._facts(index).sizes))
+        return source + pixel_bytes(pixels, 1) + coding_bytes(pixels, 1)
 
-    def prepare(self, index: int) -> EditRequest:
-        pair = self._ledger.suite[index]
+    def prepare(self, index: int) -> tuple[EditRequest, str]:
+        pair = self._ledger.pair(index)
         seed = self._ledger.seed(pair, self._facts(index))
-        return EditRequest(pair.id, self._load_images(pair), pair.instruction, seed)
+        request = EditRequest(pair.id, self._load_images(pair), pair.instruction, seed)
+        return request, self._ledger.key(index)
 
-    def step(self, inputs: Sequence[EditRequest], stop: Callable[[], bool]) -> Sequence[Image]:
+    def step(
+        self, inputs: Sequence[tuple[EditRequest, str]], stop: Callable[[], bool]
+    ) -> Sequence[Image | Edit]:
+        return spared(
+            inputs,
+            stored=lambda one: self._spill.facts(one[1]),
+            make=lambda rest: self._edit([request for request, _ in rest], stop),
+        )
+
+    def _edit(self, requests: Sequence[EditRequest], stop: Callable[[], bool]) -> list[Image]:
         with self._lease():
-            return self._editor.edit(inputs, stop=stop)
+            return self._editor.edit(requests, stop=stop)
 
     def finish(self, done: Sequence[Finished]) -> list[Edit]:
-        out = []
-        for item in done:
-            provenance = {**self._provenance, "batch": item.batch}
-            image: Image = item.output
-            out.append(
-                self._spill.put(
-                    self._ledger.key(item.index),
-                    image,
-                    seconds=item.seconds,
-                    provenance=provenance,
-                )
-            )
-            self._largest = max(self._largest, pixel_bytes(image.width, image.height))
-        return out
+        provenance = {**self._provenance, "batch": done[0].batch}
+        made = [
+            Made(item.input[1], item.output, item.seconds, provenance)
+            for item in done
+            if not isinstance(item.output, Edit)
+        ]
+        new = iter(self._spill.put_many(made))
+        edits = [item.output if isinstance(item.output, Edit) else next(new) for item in done]
+        largest = max(edit.width * edit.height for edit in edits)
+        self._largest = max(self._largest, largest)
+        return edits
 
     def announce(self, index: int, result: Edit | Failure, seconds: float) -> Failure | None:
         if isinstance(result, Failure):
@@ -129,7 +136,7 @@ class EditStage(_Stage):
         self.done += 1
         self.seconds += seconds
         self._ledger.edited(index, result)
-        pair = self._ledger.suite[index]
+        pair = self._ledger.pair(index)
         self._emit(
             Edited(time.time(), pair.id, pair.category, seconds, result.width, result.height)
         )
@@ -160,7 +167,8 @@ class ScoreStage(_Stage):
         self.lost = 0  #: edits that turned out to be gone or damaged
 
     def weigh(self, index: int) -> int:
-        return self._source_bytes(index) + pixel_bytes(*self._ledger.size(index))
+        size = self._ledger.size(index)
+        return self._source_bytes(index) + pixel_bytes(*size) + coding_bytes(*size)
 
     def shape(self, index: int) -> Hashable:
         return self._facts(index).sizes, self._ledger.size(index)
@@ -170,45 +178,48 @@ class ScoreStage(_Stage):
         if found is None:
             raise LostEdit("the stored edit is gone or damaged")
         edit, image = found
-        pair = self._ledger.suite[index]
-        prompt = self._ledger.prompt(pair)
+        pair, prompt = self._ledger.pair(index), self._ledger.prompt(index)
         images = (*self._load_images(pair), image)
         question = Question(pair.id, images, prompt.system, prompt.user, prompt.contract)
-        return question, edit.pixels
+        return question, self._ledger.verdict_key(index, edit.pixels)
 
     def step(
         self, inputs: Sequence[tuple[Question, str]], stop: Callable[[], bool]
-    ) -> Sequence[Any]:
+    ) -> Sequence[Reply]:
+        return spared(
+            inputs,
+            stored=lambda one: self._reply(one[1]),
+            make=lambda rest: self._ask([question for question, _ in rest], stop),
+        )
+
+    def _ask(self, questions: Sequence[Question], stop: Callable[[], bool]) -> list[Reply]:
         with self._lease():
-            return self._judge.ask([question for question, _ in inputs], stop=stop)
+            return self._judge.ask(questions, stop=stop)
+
+    def _reply(self, key: str) -> Reply | None:
+        record = self._store.get(key)
+        return read_reply(record.header, record.payload) if record else None
 
     def finish(self, done: Sequence[Finished]) -> list[Verdict]:
-        pairs = [self._ledger.suite[item.index] for item in done]
         rows = []
-        for pair, item in zip(pairs, done, strict=True):
+        for item in done:
             header, payload = write_reply(
                 item.output, seconds=item.seconds, provenance=self._provenance
             )
-            key = self._ledger.verdict_key(pair, item.index, item.input[1])
-            rows.append((key, header | {"batch": item.batch}, payload))
-        if self._add(rows) == len(rows):
+            rows.append(Row(item.input[1], header | {"batch": item.batch}, payload))
+        # What is left of a full disk is there for verdicts: losing one would cost a whole edit.
+        if add_together(self._store, rows, vital=True) == len(rows):
             replies = [item.output for item in done]
         else:  # another run was first with some: what it stored is what counts
-            replies = [self._stored(key, header, payload) for key, header, payload in rows]
-        return [self._ledger.parse(*both) for both in zip(pairs, replies, strict=True)]
-
-    def _add(self, rows: Sequence[tuple[str, Mapping[str, Json], bytes]]) -> int:
-        # What is left of a full disk is there for verdicts: losing one would cost a whole edit.
-        if max(len(payload) for _, _, payload in rows) < LONG:
-            return self._store.add_many(rows, vital=True)
-        return sum(self._store.add(*row, vital=True) for row in rows)
-
-    def _stored(self, key: str, header: Mapping[str, Json], payload: bytes) -> Any:
-        record = self._store.get(key)
-        return read_reply(record.header, record.payload) if record else read_reply(header, payload)
+            replies = [
+                self._reply(row.key) or item.output for row, item in zip(rows, done, strict=True)
+            ]
+        return [
+            self._ledger.parse(item.index, reply) for item, reply in zip(done, replies, strict=True)
+        ]
 
     def announce(self, index: int, result: Verdict | Failure, seconds: float) -> Failure | None:
-        pair = self._ledger.suite[index]
+        pair = self._ledger.pair(index)
         now = time.time()
         if not isinstance(result, Failure):
             self.done += 1

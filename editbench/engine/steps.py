@@ -1,7 +1,7 @@
 """What a device's thread does with the batches that are ready: steps, halves, retries, lateness.
 
-Knows no event loop. Whoever calls ``next`` once for every batch that was added, and again for as
-long as pairs are left, has run them all, in their order, those to try again first.
+Knows no event loop. Calling ``next`` once for every batch that was added, and as many times more
+as its results say, takes all pairs through in their order, those to be tried again first.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class Stepping(Protocol):
         """Return one output, or a ``Failure``, for each input."""
 
 
-class Asked(Protocol):
-    """Whether a run was asked to stop."""
+class Wishes(Protocol):
+    """What the run is asked to do."""
 
     @property
     def feeding(self) -> bool:
-        """Nothing new is to start once it is false."""
+        """False once nothing new is to start."""
 
     @property
     def now(self) -> bool:
-        """The step on the device is to be given up."""
+        """True once the step on the device is to be given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,39 +82,35 @@ class Limits:
     fail_fast: bool = False
 
 
-class _Attempt(NamedTuple):
-    group: list[Ready]
-    number: int = 1
-
-
 class Stepped(NamedTuple):
     """What one call came to."""
 
     done: Sequence[Finished] = ()
+    more: int = 0  #: calls that are needed beyond one for each batch
     retrying: Retrying | None = None
+
+
+class _Attempt(NamedTuple):
+    group: list[Ready]
+    number: int = 1
 
 
 class Steps:
     """The pairs of a stage that wait for the device. ``next`` belongs to the device's thread."""
 
     def __init__(
-        self, stage: Stepping, *, asked: Asked, limits: Limits, batch_limits: BatchLimits
+        self, stage: Stepping, *, wishes: Wishes, limits: Limits, batch_limits: BatchLimits
     ) -> None:
         """``batch_limits`` is added to as steps run out of memory."""
         self._stage = stage
-        self._asked = asked
+        self._wishes = wishes
         self._limits = limits
         self._batch_limits = batch_limits
         self._waiting: deque[_Attempt] = deque()
 
-    def __bool__(self) -> bool:
-        """Tell whether there is something to do, and it is wanted."""
-        return bool(self._waiting) and self._asked.feeding
-
     def add(self, group: list[Ready]) -> None:
-        """Have pairs of one shape wait for their turn. Any thread."""
-        if group:
-            self._waiting.append(_Attempt(group))
+        """Have some pairs of one shape wait for their turn. Any thread."""
+        self._waiting.append(_Attempt(group))
 
     def abandon(self) -> int:
         """Forget what waits, once ``next`` is called no more; return the bytes that it held."""
@@ -123,27 +119,37 @@ class Steps:
         return left
 
     def next(self) -> Stepped:
-        """Take one step, if there is something to do. Never raises."""
-        if not self:
+        """Take one step, unless nothing new is to start. A step's own errors are not raised."""
+        if not self._wishes.feeding:
             return Stepped()
         attempt = self._waiting.popleft()
         size = self._most(attempt)
         if len(attempt.group) > size:
-            self._waiting.extendleft(reversed(_split(attempt, size)))
-            attempt = self._waiting.popleft()
+            attempt, *rest = _split(attempt, size)
+            self._waiting.extendleft(reversed(rest))
+            done, more, retrying = self._attempt(attempt)
+            return Stepped(done, more + len(rest), retrying)
+        return self._attempt(attempt)
+
+    def _most(self, attempt: _Attempt) -> int:
+        shape = self._stage.shape(attempt.group[0].index)
+        return self._batch_limits.get((self._stage.phase, shape), self._stage.max_batch)
+
+    def _attempt(self, attempt: _Attempt) -> Stepped:
         group, number = attempt
         deadline = math.inf
         if self._limits.item_timeout is not None:
             deadline = time.monotonic() + self._limits.item_timeout * len(group)
+
+        def stop() -> bool:
+            return self._wishes.now or time.monotonic() > deadline
+
         start = time.perf_counter()
         try:
-            outputs = self._stage.step(
-                [row.input for row in group],
-                lambda: self._asked.now or time.monotonic() > deadline,
-            )
+            outputs = self._stage.step([row.input for row in group], stop)
             return Stepped(_finished(group, outputs, time.perf_counter() - start))
         except Stopped as exc:
-            if self._asked.now:
+            if self._wishes.now:
                 self._waiting.appendleft(attempt)
                 return Stepped()
             if time.monotonic() <= deadline:  # nobody had asked
@@ -153,11 +159,6 @@ class Steps:
             return Stepped(_finished(group, [late] * len(group), 0.0))
         except Exception as exc:
             return self._failed(attempt, exc)
-
-    def _most(self, attempt: _Attempt) -> int:
-        stage = self._stage
-        shape = stage.shape(attempt.group[0].index)
-        return self._batch_limits.get((stage.phase, shape), stage.max_batch)
 
     def _failed(self, attempt: _Attempt, exc: Exception) -> Stepped:
         group, number = attempt
@@ -175,7 +176,8 @@ class Steps:
             return Stepped(_finished(group, [failure_of(exc, stage.phase, attempts=number)], 0.0))
         self._waiting.extendleft(reversed(again))
         label = stage.label(group[0].index)
-        return Stepped((), Retrying(time.time(), stage.phase, label, first_line(exc), size))
+        retrying = Retrying(time.time(), stage.phase, label, first_line(exc), size)
+        return Stepped((), len(again), retrying)
 
 
 def _split(attempt: _Attempt, size: int) -> list[_Attempt]:

@@ -50,11 +50,11 @@ class Editor(ScriptedEditor):
 
     def load(self) -> None:
         super().load()
-        reach("load")
+        reach("in load")
 
     def edit(self, requests: Sequence[EditRequest], *, stop: Stop) -> list[Image]:
         edits = super().edit(requests, stop=stop)
-        reach("edit")
+        reach("in edit")
         return edits
 
     def _work(self, pair: str) -> None:
@@ -75,11 +75,11 @@ class Judge(ScriptedJudge):
 
     def load(self) -> None:
         super().load()
-        reach("load")
+        reach("in load")
 
     def ask(self, questions: Sequence[Question], *, stop: Stop) -> list[Reply]:
         replies = super().ask(questions, stop=stop)
-        reach("ask")
+        reach("in ask")
         return replies
 
     def _work(self, pair: str) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 REPLACED = ("run.toml", "env.json", "items.jsonl", "summary.json", "report.md")
 NAMES = (
-    "load",  # a model is being read
-    "edit",  # a step of the editor is half done
-    "ask",  # a step of the judge is half done
+    "in load",  # a model is being read
+    "in edit",  # a step of the editor is half done
+    "in ask",  # a step of the judge is half done
     "create",  # a value file is about to be made
     "sync",  # it is written, but not on the disk
     "synced",  # it is on the disk, but has no row

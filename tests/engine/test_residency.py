@@ -260,6 +260,15 @@ def test_only_the_model_that_really_left_counts_as_old(stage: Stage) -> None:
     assert manager.acquire("editor").old == "judge"
 
 
+def test_what_steps_take_beside_the_weights_is_measured() -> None:
+    device = SimDevice(TIGHT)
+    stage = Stage(device)
+    stage.manager.acquire("judge")
+    for device.step_bytes in (300, 900, 500):
+        stage.run("judge")
+    assert stage.manager.working == {"judge": 900}
+
+
 def test_a_leased_model_stays(stage: Stage) -> None:
     manager = stage.manager
     manager.acquire("editor")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from editbench.engine.events import Event, Phase, Retrying
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
-from editbench.engine.scheduler import Control, Finished, Limits, Scheduler
+from editbench.engine.scheduler import Control, Scheduler
+from editbench.engine.steps import Finished, Limits
 from editbench.errors import OutOfMemory, Stopped, StoreFull, TooManyFailures
 from editbench.records import Failure
 

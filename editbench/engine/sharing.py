@@ -1,0 +1,36 @@
+"""Spares the device what another run has stored since this one looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from editbench.errors import StoreError
+
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
+
+
+def spared(
+    inputs: Sequence[InputT],
+    *,
+    stored: Callable[[InputT], OutputT | None],
+    make: Callable[[Sequence[InputT]], Sequence[OutputT]],
+) -> list[OutputT]:
+    """Return what is stored for each input, and what ``make`` makes of all the others together.
+
+    A store that cannot be read spares nothing. Raises what ``make`` raises, and ``ValueError`` if
+    it returns too few or too many.
+    """
+    outputs: dict[int, OutputT] = {}
+    with suppress(StoreError):  # whoever puts the result there will say so
+        for index, one in enumerate(inputs):
+            found = stored(one)
+            if found is not None:
+                outputs[index] = found
+    left = [index for index in range(len(inputs)) if index not in outputs]
+    if left:
+        made = make([inputs[index] for index in left])
+        outputs.update(zip(left, made, strict=True))
+    return [outputs[index] for index in range(len(inputs))]
