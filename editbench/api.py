@@ -7,6 +7,7 @@ Nothing here prints, exits or configures logging. ``run`` blocks; inside an even
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,10 +27,11 @@ from editbench.doctor import doctor
 from editbench.engine import run as engine
 from editbench.engine.events import Event, RunEnded, RunStarted
 from editbench.engine.plan import Plan
-from editbench.errors import ConfigError, EditbenchError, ResultError, Stopped
+from editbench.errors import ConfigError, EditbenchError, ResultError, Stopped, StoreFull
 from editbench.report import files, markdown
 from editbench.report.result import RunResult
 from editbench.runlog import EventLog, write_environment, write_settings
+from editbench.units import format_bytes
 
 __all__ = [
     "Run",
@@ -147,7 +149,7 @@ class Run:
             try:
                 await self._execution.execute()
             except* EditbenchError as group:
-                raise _only(group) from None
+                raise self._with_a_way_on(_only(group)) from None
             if self._execution.control.stopping and self._left():
                 status = "stopped"
                 raise Stopped(f"{self.name} was stopped; everything finished is stored")
@@ -163,6 +165,25 @@ class Run:
     def _left(self) -> int:
         work = self._assembly.parts.ledger.work()
         return len(work.missing) + len(work.ready)
+
+    def _with_a_way_on(self, error: EditbenchError) -> EditbenchError:
+        """Have a full store say what is safe, what is needed and how to go on."""
+        if not isinstance(error, StoreFull):
+            return error
+        ledger = self._assembly.parts.ledger
+        work, total = ledger.work(), len(ledger)
+        missing = len(work.missing)
+        edited = sum(ledger.is_edited(index) for index in range(total))
+        more = [] if self._config.memory.spill is None else ["--spill-budget", "SIZE"]
+        command = shlex.join(["editbench", "run", str(self.folder / "run.toml"), *more])
+        return StoreFull(
+            str(error),
+            problems=[
+                f"{edited} of {total} edits and {work.done} of {total} scores are stored and safe",
+                f"{missing} more edits need about {format_bytes(missing * work.edit_bytes)}",
+            ],
+            hint=f"{error.hint}; to go on: {command}",
+        )
 
     def _started(self) -> RunStarted:
         parts, ledger = self._assembly.parts, self._assembly.parts.ledger

@@ -125,6 +125,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                     fail_fast=config.run.fail_fast,
                 ),
                 early_scores=config.run.early_scores,
+                keep=config.memory.keep,
             ),
         )
 

@@ -108,6 +108,9 @@ class MemoryConfig(_Section):
     spill: Annotated[Bytes | None, BeforeValidator(_auto)] = Field(
         None, description="edits on disk; auto is what the disk has, less a reserve"
     )
+    keep: Literal["all", "until-scored", "thumbnails"] = Field(
+        "all", description="what stays on disk of an edit once it is scored"
+    )
     codec: Literal["auto", "webp", "jxl", "raw"] = Field(
         "auto", description="how edits are kept on disk, always without loss; auto goes by speed"
     )

@@ -11,6 +11,7 @@ import pytest
 from editbench import api
 from editbench.config import layered
 from editbench.engine.events import Planned, RunEnded, RunStarted, Swapped
+from editbench.engine.store import Store
 from editbench.errors import RunLocked, SuiteError
 from tests.runs import TINY, make, pairs, places, results
 
@@ -154,3 +155,37 @@ def test_the_first_categorys_scores_can_come_early(tmp_path: Path) -> None:
     kinds = [event.kind for event in made.events if event.kind in ("edit", "score")]
     assert kinds == ["edit", "score"] + ["edit"] * 4 + ["score"] * 4
     assert isinstance(made.events[-1], RunEnded) and made.events[-1].swaps == 3
+
+
+@pytest.mark.parametrize("keep", ["until-scored", "thumbnails"])
+def test_edits_that_are_not_kept_leave_the_same_results(tmp_path: Path, keep: str) -> None:
+    whole = make(tmp_path / "a")
+    part = make(tmp_path / "b", {"memory": {"keep": keep}})
+    assert results(part.result.folder) == results(whole.result.folder)
+    kept = []
+    for place in ("a", "b"):
+        with Store.open(tmp_path / place / "store") as store:
+            kept.append((len(list(store.headers("e:"))), len(list(store.headers("t:")))))
+    assert kept == [(5, 0), (0, 5)]
+    again = make(tmp_path / "b", {"memory": {"keep": keep}})
+    assert (again.count("edit"), again.count("score")) == (0, 0)
+    assert results(again.result.folder) == results(whole.result.folder)
+
+
+def test_another_judge_has_to_edit_again_what_was_not_kept(tmp_path: Path) -> None:
+    gone = {"memory": {"keep": "until-scored"}}
+    make(tmp_path, gone)
+    again = make(tmp_path, gone, {"judge": {"max_new_tokens": 180}})
+    assert (again.count("edit"), again.count("score")) == (5, 5)
+
+
+def test_equal_pairs_share_an_edit_that_is_not_kept(tmp_path: Path) -> None:
+    suite = pairs(tmp_path / "x", ["ant", "bee"])
+    path = Path(suite["suite"]["path"])
+    row = json.loads(path.read_text().splitlines()[0])
+    with path.open("a") as file:
+        file.write(json.dumps(row | {"id": "twin"}) + "\n")
+    made = make(tmp_path, suite, {"memory": {"keep": "until-scored"}})
+    items = made.items()
+    assert [item["state"] for item in items.values()] == ["ok"] * 3
+    assert items["twin"]["overall"] == items["ant"]["overall"]

@@ -107,10 +107,13 @@ class Ledger:
                 facts.pixels, pair.instruction, editor=self._editor, seed=self.seed(pair, facts)
             )
             self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
-            edit = self._spill.facts(key)
-            if edit is not None:
+            stored = self._spill.facts(key)
+            edit = stored or self._spill.retired(key)
+            if edit is None:
+                continue
+            self._scored[index] = self.verdict_key(index, edit.pixels) in self._store
+            if stored or self._scored[index]:  # what was not kept is of use to its verdict only
                 self.edited(index, edit)
-                self._scored[index] = self.verdict_key(index, edit.pixels) in self._store
         self.categories = list(numbers)
 
     def seed(self, pair: Pair, facts: Facts) -> int:
@@ -205,7 +208,8 @@ class Ledger:
 
     def _outcome(self, index: int) -> Outcome:
         pair = self.pair(index)
-        edit = self._spill.facts(self.key(index)) if self._width[index] else None
+        key = self.key(index)
+        edit = self._spill.facts(key) or self._spill.retired(key) if self._width[index] else None
         failure = self.failures.get(index)
         if edit and self._scored[index]:
             record = self._store.get(self.verdict_key(index, edit.pixels))

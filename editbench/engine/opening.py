@@ -60,11 +60,21 @@ def drop_ballast(folder: Path) -> bool:
 
 def free_bytes(folder: Path) -> int:
     """Return the bytes that the folder's disk has for us. Raises ``StoreError``."""
+    disk = _disk(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the bytes of the folder's disk, used ones included. Raises ``StoreError``."""
+    disk = _disk(folder)
+    return disk.f_blocks * disk.f_frsize
+
+
+def _disk(folder: Path) -> os.statvfs_result:
     try:
-        disk = os.statvfs(folder)
+        return os.statvfs(folder)
     except OSError as exc:
         raise as_store_error(exc, "reach", folder) from exc
-    return disk.f_bavail * disk.f_frsize
 
 
 def _prepare(folder: Path) -> list[str]:

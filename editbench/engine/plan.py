@@ -18,7 +18,7 @@ from editbench.units import format_bytes, format_seconds
 
 Placement = Literal["nothing to do", "one model", "co-resident", "remote", "phased"]
 PhaseKind = Literal["edit", "score", "both"]
-Keep = Literal["all", "until-scored"]
+Keep = Literal["all", "until-scored", "thumbnails"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from editbench.engine.lanes import Lane
 from editbench.engine.ledger import Ledger
 from editbench.engine.memory import ByteLimit, return_freed_memory
 from editbench.engine.models import Models, Role
-from editbench.engine.plan import Need, PhaseStep, Plan, Room, make_plan
+from editbench.engine.plan import Keep, Need, PhaseStep, Plan, Room, make_plan
 from editbench.engine.protocols import Editor, Judge, Model
 from editbench.engine.residency import ResidencyManager
 from editbench.engine.scheduler import Control, Scheduler
@@ -34,7 +34,7 @@ from editbench.engine.spill import Spill
 from editbench.engine.stages import EditStage, LoadImages, ScoreStage
 from editbench.engine.steps import Limits
 from editbench.engine.store import Store
-from editbench.errors import EditbenchError, StoreFull
+from editbench.errors import StoreFull
 
 POOL = 3  #: threads that decode, encode and store
 SAMPLE = 1.0  #: seconds between readings of the memory in use
@@ -57,6 +57,7 @@ class Parts:
     score_batch: int
     limits: Limits
     early_scores: bool = False
+    keep: Keep = "all"
 
     def costs(self) -> CostBook:
         """Return the book of what these models cost on this device."""
@@ -74,6 +75,7 @@ def plan_run(parts: Parts) -> Plan:
         room,
         costs=parts.costs().read(),
         early_scores=parts.early_scores,
+        keep=parts.keep,
     )
 
 
@@ -119,7 +121,7 @@ class Execution:
             limits=parts.limits,
             emit=emit,
         )
-        self._lost = 0
+        self._lost = self._scored = 0  # in this pass
         self._costs = parts.costs()
 
     def stop(self, *, now: bool = False) -> None:
@@ -144,7 +146,7 @@ class Execution:
 
     async def _passes(self) -> None:
         while True:
-            self._lost = 0
+            self._lost = self._scored = 0
             plan = plan_run(self.parts)
             self._emit(
                 Planned(
@@ -156,27 +158,35 @@ class Execution:
                     plan.describe(),
                 )
             )
-            await self._carry_out(plan.phases)
-            # Edits found damaged while they were scored are made again, by a plan of their own.
-            if not self._lost or not self.control.feeding:
+            full = await self._carry_out(plan.phases)
+            if self.control.cause:
+                raise self.control.cause
+            if full and (self.parts.keep == "all" or not self._scored):
+                raise full
+            # Edits found damaged while they were scored are made again, by a plan of their own;
+            # and scoring may have made room on a disk that was full.
+            if not (self._lost or full) or not self.control.feeding:
                 return
 
-    async def _carry_out(self, phases: Sequence[PhaseStep]) -> None:
-        full: EditbenchError | None = None
+    async def _carry_out(self, phases: Sequence[PhaseStep]) -> StoreFull | None:
+        """Go through the phases. Return what kept edits from being stored, if something did."""
+        full: StoreFull | None = None
         for number, phase in enumerate(phases):
             if full and phase.edits:
                 continue
             later = [role for rest in phases[number:] for role in rest.models]
             await self._phase(phase, later=later)
             cause = self.control.cause
-            if isinstance(cause, StoreFull) and phase.kind == "edit":
+            if isinstance(cause, StoreFull) and phase.edits and not full:
                 # What is stored can still be scored: replies are small.
                 full, self.control.cause = cause, None
                 self._emit(Notice(time.time(), "warning", f"{cause}; scoring what is stored"))
-            elif not self.control.feeding:
+                if phase.kind == "both":
+                    ready = self.parts.ledger.work().ready
+                    await self._phase(PhaseStep("score", phase.batch, scores=ready), later=later)
+            if not self.control.feeding:
                 break
-        if self.control.cause or full:
-            raise self.control.cause or full or AssertionError
+        return full
 
     async def _phase(self, phase: PhaseStep, *, later: Sequence[Role]) -> None:
         roles: list[Role] = [role for role in phase.models if self._items(phase, role)]
@@ -200,6 +210,7 @@ class Execution:
                     await self._stage(edit, phase.batch, phase.edits, None)
         if score:
             self._lost += score.lost
+            self._scored += score.done
 
     def _items(self, phase: PhaseStep, role: Phase) -> int:
         if role == "edit":
@@ -254,6 +265,7 @@ class Execution:
             parts.spill,
             parts.store,
             provenance=self._provenance(parts.judge),
+            keep=parts.keep,
             load_images=parts.load_images,
             lease=lambda: self.models.lease("score"),
             max_batch=parts.score_batch,
@@ -264,7 +276,7 @@ class Execution:
         """Store what a model's results owe to this machine, once; return the record's key."""
         facts = dict(model.provenance())
         key = "p:" + keys.digest("provenance", facts)
-        self.parts.store.add(key, facts)
+        self.parts.store.add(key, facts, vital=True)  # verdicts on a full disk need it too
         return key
 
     async def _sample(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PREFIX = "e:"  #: of the keys of edits
+RETIRED = "t:"  #: of what is left of edits that were not kept
+THUMBNAIL = 384  #: pixels of its longer side
 _TRIES = 3
 
 
@@ -126,6 +129,24 @@ class Spill:
         header = self._store.header(key)
         return None if header is None else _edit(key, header)
 
+    def retire(self, key: str, *, thumbnail: bool) -> int:
+        """Delete an edit's image and keep what is known of it, with a small picture if asked.
+
+        Returns the bytes freed on disk, 0 if there was no such edit. Raises ``StoreError``.
+        """
+        found = self.get(key) if thumbnail else None
+        header = self._store.header(key)
+        if header is None:
+            return 0
+        picture = _thumbnail(found[1]) if found else b""
+        self._store.add(_retired(key), header, picture, vital=True)
+        return self.drop(key) - len(picture)
+
+    def retired(self, key: str) -> Edit | None:
+        """Return what is known of an edit whose image was deleted."""
+        header = self._store.header(_retired(key))
+        return None if header is None else _edit(key, header)
+
     def all_facts(self) -> Iterator[tuple[str, Edit]]:
         """Yield every edit's key and facts, in the order of the keys."""
         for key, header in self._store.headers(PREFIX):
@@ -140,6 +161,18 @@ class Spill:
         """Return the numbers of this moment."""
         images, in_memory = self._recent.size()
         return SpillStats(images, in_memory, self._store.used())
+
+
+def _retired(key: str) -> str:
+    return RETIRED + key.removeprefix(PREFIX)
+
+
+def _thumbnail(image: Image) -> bytes:
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=80)
+    return out.getvalue()
 
 
 class _Recent:

@@ -11,6 +11,7 @@ from editbench.engine.commits import Row, add_together
 from editbench.engine.events import Edited, Event, Failed, Notice, Phase, Scored
 from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
 from editbench.engine.memory import coding_bytes, pixel_bytes
+from editbench.engine.plan import Keep
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
 from editbench.engine.sharing import spared
 from editbench.engine.spill import Made, Spill
@@ -157,10 +158,12 @@ class ScoreStage(_Stage):
         store: Store,
         *,
         provenance: str,
+        keep: Keep,
         **common: Any,
     ) -> None:
         super().__init__(ledger, **common)
         self._judge = judge
+        self._keep = keep
         self._spill = spill
         self._store = store
         self._provenance = provenance
@@ -173,9 +176,13 @@ class ScoreStage(_Stage):
     def shape(self, index: int) -> Hashable:
         return self._facts(index).sizes, self._ledger.size(index)
 
-    def prepare(self, index: int) -> tuple[Question, str]:
-        found = self._spill.get(self._ledger.key(index))
+    def prepare(self, index: int) -> tuple[Question | None, str]:
+        key = self._ledger.key(index)
+        found = self._spill.get(key)
         if found is None:
+            twin = self._spill.retired(key)  # of an equal pair, scored and not kept
+            if twin and (verdict := self._ledger.verdict_key(index, twin.pixels)) in self._store:
+                return None, verdict
             raise LostEdit("the stored edit is gone or damaged")
         edit, image = found
         pair, prompt = self._ledger.pair(index), self._ledger.prompt(index)
@@ -184,12 +191,12 @@ class ScoreStage(_Stage):
         return question, self._ledger.verdict_key(index, edit.pixels)
 
     def step(
-        self, inputs: Sequence[tuple[Question, str]], stop: Callable[[], bool]
+        self, inputs: Sequence[tuple[Question | None, str]], stop: Callable[[], bool]
     ) -> Sequence[Reply]:
         return spared(
             inputs,
             stored=lambda one: self._reply(one[1]),
-            make=lambda rest: self._ask([question for question, _ in rest], stop),
+            make=lambda rest: self._ask([question for question, _ in rest if question], stop),
         )
 
     def _ask(self, questions: Sequence[Question], stop: Callable[[], bool]) -> list[Reply]:
@@ -214,6 +221,10 @@ class ScoreStage(_Stage):
             replies = [
                 self._reply(row.key) or item.output for row, item in zip(rows, done, strict=True)
             ]
+        if self._keep != "all":
+            for item in done:
+                key = self._ledger.key(item.index)
+                self._spill.retire(key, thumbnail=self._keep == "thumbnails")
         return [
             self._ledger.parse(item.index, reply) for item, reply in zip(done, replies, strict=True)
         ]

@@ -33,6 +33,7 @@ from editbench.records import Json
 from editbench.units import format_bytes
 
 RESERVE = 2**30  #: bytes of the disk that are left free
+SMALL = 20  #: the reserve takes no more than this part of a disk
 BALLAST = 16 * 2**20  #: bytes given up when the disk is full, so that a run can still end well
 _SWEEP_WAITS = 10.0  #: seconds for other processes to finish what they are writing
 
@@ -76,7 +77,7 @@ class Store:
         folder: Path,
         *,
         budget: int | None = None,
-        reserve: int = RESERVE,
+        reserve: int | None = None,
         ballast: int = BALLAST,
         durability: Literal["power", "crash"] = "power",
         read_only: bool = False,
@@ -84,7 +85,8 @@ class Store:
     ) -> Self:
         """Open the store in a folder, making or repairing it as needed.
 
-        ``budget`` bounds the bytes of its records, ``reserve`` is what it leaves free on the disk.
+        ``budget`` bounds the bytes of its records, ``reserve`` is what it leaves free on the disk:
+        1 GiB, or a twentieth of a small disk, unless it is given.
         With ``durability="crash"`` a power cut may lose the last seconds, but never falsifies.
         A disk that is full or read-only gives a store that is ``read_only``, and a notice.
         ``timeout`` is how many seconds to wait for other processes. Raises ``StoreError``.
@@ -105,6 +107,8 @@ class Store:
             why = "its disk is full" if is_full(exc) else str(exc)
             store.notices.append(f"the store in {folder} can only be read: {why}")
             return store
+        if reserve is None:
+            reserve = min(RESERVE, opening.disk_bytes(folder) // SMALL)
         store = cls(folder, index, budget=budget, reserve=reserve)
         store.notices += notices
         opening.take_ballast(folder, size=ballast, reserve=reserve)
