@@ -115,6 +115,15 @@ class Settings:
     spill_dir: Annotated[
         Path | None, flag("spill-dir", help="Where they lie.", panel=MEMORY, metavar="DIR")
     ] = None
+    keep: Annotated[
+        str | None,
+        flag(
+            "keep",
+            help="What stays on disk of an edit once it is scored.",
+            panel=MEMORY,
+            metavar="all|until-scored|thumbnails",
+        ),
+    ] = None
     out: Annotated[
         Path | None, flag("out", "-o", help="Where run folders go.", panel=HOW, metavar="DIR")
     ] = None
@@ -133,6 +142,10 @@ class Settings:
         str | None,
         flag("item-timeout", help="Longest for one item.", panel=HOW, metavar="10m"),
     ] = None
+    early_scores: Annotated[
+        bool,
+        flag("early-scores", help="Score the first category at once: two swaps.", panel=HOW),
+    ] = False
     threads: Annotated[int | None, flag("threads", help="Of torch.", panel=HOW)] = None
     given: Mapping[str, str] = field(default_factory=dict)  #: flag to COMMANDLINE or ENVIRONMENT
 
@@ -180,10 +193,12 @@ def _at(path: str) -> Callable[[Any], Iterator[tuple[str, Any]]]:
 
 def _backend(role: str) -> Callable[[str], Iterator[tuple[str, Any]]]:
     def place(value: str) -> Iterator[tuple[str, Any]]:
-        name, colon, model = value.partition(":")
-        yield f"{role}.use", name
-        if colon:
-            yield f"{role}.model", model
+        words = value.split(":")
+        # A backend of one's own is itself written with a colon: file.py:Class, package.module:Class.
+        own = 2 if "." in words[0] else 1
+        yield f"{role}.use", ":".join(words[:own])
+        if words[own:]:
+            yield f"{role}.model", ":".join(words[own:])
 
     return place
 
@@ -225,11 +240,13 @@ MEANING: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
     "host_budget": _at("memory.host"),
     "spill_budget": _at("memory.spill"),
     "spill_dir": _at("memory.folder"),
+    "keep": _at("memory.keep"),
     "out": _at("run.out"),
     "name": _at("run.name"),
     "retries": _at("run.retries"),
     "max_failures": _at("run.max_failures"),
     "fail_fast": _at("run.fail_fast"),
     "item_timeout": _at("run.item_timeout"),
+    "early_scores": _at("run.early_scores"),
     "threads": _at("run.threads"),
 }

@@ -68,6 +68,19 @@ def test_flags_are_nested_as_in_a_run_file() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("diffusers", {"use": "diffusers"}),
+        ("diffusers:Qwen/Qwen-Image-Edit", {"use": "diffusers", "model": "Qwen/Qwen-Image-Edit"}),
+        ("my/models.py:Mine", {"use": "my/models.py:Mine"}),
+        ("my.package:Mine:large", {"use": "my.package:Mine", "model": "large"}),
+    ],
+)
+def test_a_backend_may_be_ones_own(text: str, meant: dict[str, str]) -> None:
+    assert parsed("--editor", text).overrides() == {"editor": meant}
+
+
 def test_pairs_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("a\n\n 社会-1 \n")
     settings = parsed("--pair", f"@{tmp_path / 'ids'}", "--pair", "z")
@@ -81,7 +94,8 @@ def test_a_missing_file_of_pairs_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(MEANING))
 def test_every_flag_has_an_environment_variable(name: str) -> None:
-    numbers = {"seed", "limit", "retries", "max_failures", "threads", "skip_bad", "fail_fast"}
+    numbers = {"seed", "limit", "retries", "max_failures", "threads"}
+    numbers |= {"skip_bad", "fail_fast", "early_scores"}
     value = "1" if name in numbers else "x"
     settings = parsed(environ={variable(name): value})
     assert settings.overrides() == {}
