@@ -11,145 +11,79 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import common
-from bare import Bare
 from pictures import write_suite
+from ways import in_a_process
 
-from editbench import api
-from editbench.engine.events import Event, PhaseEnded, PhaseStarted
+from editbench.units import format_bytes, parse_bytes
 
-MODELS = Path(__file__).with_name("noop.py")
-WEIGHTS = 4096  #: bytes of each model where only one is to fit
-HOST = "64MB"  #: of decoded images; less than a round's edits, so that scores read the disk
+PARTS = ("throughput", "busy", "memory", "ray")
 
 
 class Size(NamedTuple):
     """A kind of pair, and how many of them make a round."""
 
     name: str
-    width: int
-    height: int
+    side: int
     batch: int
     pairs: int
 
-
-SMALL = Size("64x64", 64, 64, 16, 1600)
-LARGE = Size("1 Mpx", 1024, 1024, 1, 48)
-
-
-def editbench(
-    suite: Path,
-    folder: Path,
-    *,
-    codec: str,
-    batch: int,
-    seconds: float = 0.0,
-    apart: bool = True,
-    host: str = HOST,
-) -> dict[str, float]:
-    """Make one run and return its seconds: each phase, both, and the writing of results.
-
-    ``apart`` has the models take turns on a device; otherwise both phases go on at once.
-    """
-    model = {"batch": batch, "seconds": seconds, "weights": WEIGHTS if apart else 0}
-    memory: dict[str, Any] = {"folder": str(folder / "store"), "host": host, "codec": codec}
-    if apart:
-        memory |= {"device": "cpu", "device_budget": f"{WEIGHTS + 512}B"}
-    settings = {
-        "suite": {"path": str(suite)},
-        "editor": {"use": f"{MODELS}:NoopEditor"} | model,
-        "judge": {"use": f"{MODELS}:NoopJudge"} | model,
-        "memory": memory,
-        "run": {"out": str(folder / "runs")},
-    }
-    found: dict[str, float] = {}
-    began = ended = 0.0
-
-    def watch(event: Event) -> None:
-        nonlocal began, ended
-        if isinstance(event, PhaseStarted):
-            began = began or time.perf_counter()
-        elif isinstance(event, PhaseEnded):
-            ended = time.perf_counter()
-            found[event.phase] = event.seconds
-
-    result = api.run(api.load_config(overrides=settings), on_event=watch)
-    found |= {"both": ended - began, "results": time.perf_counter() - ended}
-    if result.summary["overall"]["n"] != result.summary["overall"]["pairs"]:
-        raise RuntimeError("the run has failures, so its figures mean nothing")
-    return found
+    def suite(self, place: Path) -> Path:
+        return write_suite(place / "suite", pairs=self.pairs, width=self.side, height=self.side)
 
 
-def bare(suite: Path, folder: Path, *, codec: str, batch: int, threads: int) -> dict[str, float]:
-    """Do the same without an engine and return the seconds of each phase and both."""
-    made = Bare(suite, folder / "store", used=codec, group=batch, threads=threads)
-    try:
-        edit, score = made.edit(), made.score()
-    finally:
-        made.close()
-    return {"edit": edit, "score": score, "both": edit + score}
+SMALL = Size("64x64", 64, 16, 1600)
+LARGE = Size("1 Mpx", 1024, 1, 64)
 
 
-def throughput(sizes: list[Size], codecs: list[str], *, rounds: int) -> dict[str, Any]:
-    """Compare seconds a pair, phases apart."""
+def throughput(size: Size, suite: Path, codecs: list[str], *, rounds: int) -> dict[str, Any]:
+    """Compare milliseconds a pair, phases apart."""
     metrics: dict[str, Any] = {}
-    rows = []
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as place:
-            suite = write_suite(
-                Path(place) / "suite", pairs=size.pairs, width=size.width, height=size.height
-            )
-            for codec in codecs:
-                found = common.interleaved(_variants(suite, size, codec), rounds=rounds)
-                per_pair = {
-                    who: {
-                        phase: [value / size.pairs * 1e3 for value in values]
-                        for phase, values in figures.items()
-                    }
-                    for who, figures in found.items()
-                }
-                metrics[f"{size.name} {codec}"] = per_pair
-                for phase in ("edit", "score", "both"):
-                    rows.append(_row(size, codec, phase, per_pair))
-    print("\nMilliseconds a pair, median [low quartiles high]; shares are of the throughput,")
-    print("round by round; over is editbench less the ceiling.\n")
-    head = ("size, codec", "phase", "editbench", "ceiling", "loop")
-    print(common.table((*head, "of ceiling", "of loop", "over"), rows))
+    rows: list[list[str]] = []
+    for codec in codecs:
+        how = {"codec": codec, "batch": size.batch}
+        found = per_pair(
+            size,
+            {
+                "editbench": partial(in_a_process, "editbench", suite, **how),
+                "ceiling": partial(in_a_process, "bare", suite, **how, threads=2),
+                "loop": partial(in_a_process, "bare", suite, **how | {"batch": 1}, threads=1),
+            },
+            rounds=rounds,
+        )
+        metrics[codec] = found
+        rows += [_row(codec, phase, found) for phase in ("edit", "score", "both")]
+    print(f"\n{size.name}: milliseconds a pair, medians; then shares of their throughput, round by")
+    print("round: median [lowest, quartiles, highest]; over: editbench less the ceiling, ms.\n")
+    head = ("codec", "phase", "editbench", "ceiling", "loop", "of ceiling", "of loop", "over")
+    print(common.table(head, rows), flush=True)
     return metrics
 
 
-def _variants(suite: Path, size: Size, codec: str) -> dict[str, Callable[[], Mapping[str, float]]]:
-    def fresh(work: Callable[..., Mapping[str, float]], **how: Any) -> Any:
-        def measure() -> Mapping[str, float]:
-            with tempfile.TemporaryDirectory() as folder:
-                return work(suite, Path(folder), codec=codec, **how)
-
-        return measure
-
+def per_pair(
+    size: Size, ways: Mapping[str, Callable[[], Mapping[str, float]]], *, rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Return milliseconds a pair of every way and phase, round by round."""
+    found = common.interleaved(ways, rounds=rounds)
     return {
-        "editbench": fresh(editbench, batch=size.batch),
-        "ceiling": fresh(bare, batch=size.batch, threads=2),
-        "loop": fresh(bare, batch=1, threads=1),
+        way: {
+            phase: [value / size.pairs * 1e3 for value in values] for phase, values in each.items()
+        }
+        for way, each in found.items()
     }
 
 
-def _row(size: Size, codec: str, phase: str, found: Mapping[str, Any]) -> list[str]:
-    ours, ceiling, loop = (found[who][phase] for who in ("editbench", "ceiling", "loop"))
+def _row(codec: str, phase: str, found: Mapping[str, Any]) -> list[str]:
+    ours, ceiling, loop = (found[way][phase] for way in ("editbench", "ceiling", "loop"))
     over = common.spread([a - b for a, b in zip(ours, ceiling, strict=True)])
     return [
-        f"{size.name} {codec}",
+        codec,
         phase,
         *(f"{common.spread(values).median:.3g}" for values in (ours, ceiling, loop)),
         str(common.ratio(ceiling, ours)),
@@ -158,80 +92,101 @@ def _row(size: Size, codec: str, phase: str, found: Mapping[str, Any]) -> list[s
     ]
 
 
-def busy(size: Size, *, steps: list[float], rounds: int, quick: bool) -> dict[str, Any]:
+def busy(place: Path, *, steps: list[float], rounds: int, quick: bool) -> dict[str, Any]:
     """Measure the share of the time for which the device works, with steps of known length."""
-    metrics, rows = {}, []
-    with tempfile.TemporaryDirectory() as place:
-        for step in steps:
-            pairs = int(min(200, max(12, (4 if quick else 10) / step)))
-            suite = write_suite(
-                Path(place) / f"{step}", pairs=pairs, width=size.width, height=size.height
-            )
-            found = common.interleaved(
-                {"editbench": lambda suite=suite, step=step: _busy(suite, step)},  # type: ignore[misc]
-                rounds=rounds,
-            )["editbench"]
-            metrics[f"{step * 1e3:.0f} ms"] = found
-            rows.append(
-                [f"{step * 1e3:.0f} ms", pairs]
-                + [str(common.spread(found[name])) for name in sorted(found)]
-            )
-    print("\nShare of the time for which the device works; inner: from the first step's begin to")
-    print("the last one's end, whole: from the phase's begin to its end.\n")
-    print(common.table(("step", "pairs", *sorted(found)), rows))
+    metrics, rows, names = {}, [], []
+    for step in steps:
+        pairs = int(min(200, max(12, (4 if quick else 10) / step)))
+        suite = LARGE._replace(pairs=pairs).suite(place / f"{step}")
+        way = partial(in_a_process, "busy", suite, codec="webp", seconds=step)
+        found = common.interleaved({"editbench": way}, rounds=rounds)["editbench"]
+        metrics[f"{step * 1e3:.0f} ms"] = found
+        names = sorted(found)
+        rows.append([f"{step * 1e3:.0f} ms", pairs, *(str(common.spread(found[n])) for n in names)])
+    print("\nShare of the time for which the device works. inner: from the first step's begin to")
+    print("the last one's end; whole: the whole phase.\n")
+    print(common.table(("step", "pairs", *names), rows), flush=True)
     return metrics
 
 
-def _busy(suite: Path, step: float) -> dict[str, float]:
-    command = [sys.executable, __file__, "--busy", str(suite), str(step)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def memory(place: Path, *, hosts: list[str], pairs: int, rounds: int) -> dict[str, Any]:
+    """Measure by how much a run grows, against what it may hold."""
+    suite = LARGE._replace(pairs=pairs).suite(place / "all")
+    few = LARGE._replace(pairs=8).suite(place / "few")
+    metrics, rows = {}, []
+    for host in hosts:
+        way = partial(in_a_process, "memory", suite, few=str(few), codec="webp", host=host)
+        found = common.interleaved({"editbench": way}, rounds=rounds, warm_ups=0)["editbench"]
+        metrics[host] = found
+        grown = common.spread(found["bytes"])
+        share = common.spread([value / parse_bytes(host) for value in found["bytes"]])
+        rows.append([host, pairs, format_bytes(grown.median), format_bytes(grown.high), str(share)])
+    print("\nBytes that a process grows by while it runs, beyond its imports.\n")
+    head = ("memory.host", "pairs of 1 Mpx", "grows by, median", "at most", "share of memory.host")
+    print(common.table(head, rows), flush=True)
+    return metrics
 
 
-def measure_busy(suite: Path, step: float) -> dict[str, float]:
-    """Run with steps of this length, and say for which share of the time the device worked."""
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = editbench(suite, Path(folder), codec="webp", batch=1, seconds=step)
-    # The module that the run loaded by its file's name.
-    steps = sys.modules["editbench_file_noop"].NoopEditor.steps
-    half = len(steps) // 2
-    found = {}
-    for phase, part in (("edit", steps[:half]), ("score", steps[half:])):
-        # Not the measured lengths: waiting for the interpreter's lock at a step's end is idleness.
-        worked = step * len(part)
-        found[f"{phase} inner"] = worked / (part[-1][1] - part[0][0])
-        found[f"{phase} whole"] = worked / seconds[phase]
+def ray(size: Size, suite: Path, *, rounds: int) -> dict[str, Any]:
+    """Compare with Ray Data, which neither encodes nor stores."""
+    found = per_pair(
+        size,
+        {
+            "editbench": partial(
+                in_a_process, "editbench", suite, codec="raw", batch=size.batch, apart=False
+            ),
+            "ray": partial(in_a_process, "ray_data", suite, batch=size.batch),
+        },
+        rounds=rounds,
+    )
+    ours, flow, whole = found["editbench"]["both"], found["ray"]["flow"], found["ray"]["whole"]
+    medians = [f"{common.spread(values).median:.3g}" for values in (ours, flow, whole)]
+    ratios = [str(common.ratio(theirs, ours)) for theirs in (flow, whole)]
+    print(f"\n{size.name}: milliseconds a pair, both phases at once.\n")
+    head = ("editbench", "Ray, first row to last", "Ray, whole", "times as fast", "than whole")
+    print(common.table(head, [medians + ratios]), flush=True)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer pairs and rounds")
-    parser.add_argument("--only", choices=("throughput", "busy"))
+    parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--codec", action="append", choices=("webp", "jxl", "raw"))
     parser.add_argument("--size", action="append", choices=(SMALL.name, LARGE.name))
-    parser.add_argument("--busy", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.busy:
-        print(json.dumps(measure_busy(Path(asked.busy[0]), float(asked.busy[1]))))
-        return
+    parts = asked.only or PARTS
     rounds = asked.rounds or (2 if asked.quick else 7)
     sizes = [size for size in (SMALL, LARGE) if not asked.size or size.name in asked.size]
     if asked.quick:
         sizes = [size._replace(pairs=size.pairs // 2) for size in sizes]
-    codecs = asked.codec or ["webp", *["jxl"][: _has("pillow_jxl")], "raw"]
-    environ, metrics = common.environment(), {}
-    if asked.only in (None, "throughput"):
-        metrics["throughput"] = throughput(sizes, codecs, rounds=rounds)
-    if asked.only in (None, "busy"):
-        steps = [0.05, 0.2] if asked.quick else [0.05, 0.2, 1.0]
-        metrics["busy"] = busy(LARGE, steps=steps, rounds=min(rounds, 3), quick=asked.quick)
+    codecs = asked.codec or ["webp", *["jxl"][: has("pillow_jxl")], "raw"]
+    environ, metrics = common.environment(), dict[str, Any]()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for size in sizes:
+            suite = size.suite(place / size.name.replace(" ", ""))
+            if "throughput" in parts:
+                found = throughput(size, suite, codecs, rounds=rounds)
+                metrics[f"throughput {size.name}"] = found
+            if "ray" in parts and has("ray"):
+                metrics[f"ray {size.name}"] = ray(size, suite, rounds=min(rounds, 3))
+        if "busy" in parts:
+            steps = [0.05, 0.2] if asked.quick else [0.05, 0.2, 1.0]
+            found = busy(place, steps=steps, rounds=min(rounds, 3), quick=asked.quick)
+            metrics["busy"] = found
+        if "memory" in parts:
+            pairs = 24 if asked.quick else 96
+            hosts = ["100MB", "400MB"]
+            metrics["memory"] = memory(place, hosts=hosts, pairs=pairs, rounds=min(rounds, 3))
+    if "ray" in parts and not has("ray"):
+        print("\nNot compared with Ray Data: ray is not installed (pip install ray).")
     print(f"\nwritten to {common.write('engine', metrics, environ)}")
 
 
-def _has(module: str) -> bool:
+def has(module: str) -> bool:
+    """Tell whether a module is installed."""
     return importlib.util.find_spec(module) is not None
 
 

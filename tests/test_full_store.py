@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.crash import models
-from tests.crash.sessions import write_suite
-from tests.runs import Made, places, results
 from typer.testing import CliRunner
 
 from editbench import api
@@ -18,6 +15,9 @@ from editbench.cli.app import app
 from editbench.config import layered
 from editbench.engine.events import Event, Notice, RunEnded, Swapped
 from editbench.errors import StoreFull
+from tests.crash import models
+from tests.crash.sessions import write_suite
+from tests.runs import Made, places, results
 
 PAIRS = 8
 SMALL = "150KB"  #: room for two large edits and the small ones between them

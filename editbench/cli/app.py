@@ -11,6 +11,7 @@ from editbench.cli.commands import OUTPUT, Screen, command
 from editbench.cli.messages import say
 from editbench.cli.modes import Mode
 from editbench.cli.options import Settings, variable
+from editbench.cli.profiling import profile
 from editbench.cli.reading import AsJson, list_, print_json, report, show
 from editbench.cli.setting_up import doctor, init
 
@@ -127,6 +128,7 @@ app.command(name="report")(command(report))
 app.command(name="list")(command(list_))
 app.command(name="doctor")(command(doctor))
 app.command(name="init")(command(init))
+app.command(name="profile")(command(profile))
 
 
 def main() -> None:

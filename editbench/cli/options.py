@@ -194,7 +194,7 @@ def _at(path: str) -> Callable[[Any], Iterator[tuple[str, Any]]]:
 def _backend(role: str) -> Callable[[str], Iterator[tuple[str, Any]]]:
     def place(value: str) -> Iterator[tuple[str, Any]]:
         words = value.split(":")
-        # A backend of one's own is itself written with a colon: file.py:Class, package.module:Class.
+        # A backend of one's own has a colon in its name: file.py:Class, package.module:Class.
         own = 2 if "." in words[0] else 1
         yield f"{role}.use", ":".join(words[:own])
         if words[own:]:

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 SCHEMA = 1  #: raise it and every stored result is computed anew
 
 
+_encode = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
+).encode
+
+
 def canonical(value: Json) -> bytes:
     """Return the one way to write a JSON value. Raises ``TypeError`` for anything else, NaN too."""
     _check(value)
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return text.encode("ascii")
+    return _encode(value).encode("ascii")
 
 
 def _check(value: Json) -> None:
@@ -47,7 +51,17 @@ def _check(value: Json) -> None:
 
 def digest(kind: str, value: Json) -> str:
     """Return the hash of a value, 64 hex digits; ``kind`` keeps different uses apart."""
-    return hashlib.sha256(f"editbench:{kind}:{SCHEMA}\0".encode() + canonical(value)).hexdigest()
+    return _hash(kind, canonical(value))
+
+
+def _hash(kind: str, text: bytes) -> str:
+    return hashlib.sha256(f"editbench:{kind}:{SCHEMA}\0".encode() + text).hexdigest()
+
+
+def _digest_of_texts(kind: str, **value: str | int | Sequence[str]) -> str:
+    """Return what ``digest`` does, without looking for what cannot be in such a value."""
+    plain = {name: x if isinstance(x, str | int) else list(x) for name, x in value.items()}
+    return _hash(kind, _encode(plain).encode("ascii"))
 
 
 def pixel_hash(image: Image) -> str:
@@ -59,8 +73,10 @@ def pixel_hash(image: Image) -> str:
 
 def seed_of(pixels: Sequence[str], instruction: str, *, base: int, repeat: int = 0) -> int:
     """Return the seed, below 2**63, of what a pair is; the same wherever it stands in its suite."""
-    value = {"pixels": list(pixels), "instruction": instruction, "base": base, "repeat": repeat}
-    return int(digest("seed", value)[:16], 16) >> 1
+    found = _digest_of_texts(
+        "seed", pixels=pixels, instruction=instruction, base=base, repeat=repeat
+    )
+    return int(found[:16], 16) >> 1
 
 
 def edit_key(pixels: Sequence[str], instruction: str, *, editor: str, seed: int) -> str:
@@ -68,8 +84,9 @@ def edit_key(pixels: Sequence[str], instruction: str, *, editor: str, seed: int)
 
     ``pixels`` are the hashes of its sources in order, ``editor`` the digest of its identity.
     """
-    value = {"pixels": list(pixels), "instruction": instruction, "editor": editor, "seed": seed}
-    return "e:" + digest("edit", value)
+    return "e:" + _digest_of_texts(
+        "edit", pixels=pixels, instruction=instruction, editor=editor, seed=seed
+    )
 
 
 def verdict_key(
@@ -86,12 +103,12 @@ def verdict_key(
     ``edit`` and ``sources`` are the hashes of the pixels that the judge sees, ``judge`` and
     ``contract`` the digests of its identity and of the schema that it must satisfy.
     """
-    value = {
-        "edit": edit,
-        "sources": list(sources),
-        "judge": judge,
-        "system": system,
-        "user": user,
-        "contract": contract,
-    }
-    return "v:" + digest("verdict", value)
+    return "v:" + _digest_of_texts(
+        "verdict",
+        edit=edit,
+        sources=sources,
+        judge=judge,
+        system=system,
+        user=user,
+        contract=contract,
+    )

@@ -77,6 +77,7 @@ class Ledger:
         self._rules = rules
         self._editor = keys.digest("model", dict(rules.editor))
         self._judge = keys.digest("model", dict(rules.judge))
+        self._contracts: dict[int, tuple[object, str]] = {}
         self._store = store
         self._spill = spill
         self._count = count = len(suite)
@@ -144,8 +145,18 @@ class Ledger:
             judge=self._judge,
             system=prompt.system,
             user=prompt.user,
-            contract=keys.digest("contract", dict(prompt.contract)),
+            contract=self._contract(prompt.contract),
         )
+
+    def _contract(self, contract: Mapping[str, Json]) -> str:
+        # A run has a handful of contracts, each shared by many prompts: hashed once, and held, so
+        # that no other object can have its address.
+        known = self._contracts.get(id(contract))
+        if known is None:
+            known = contract, keys.digest("contract", dict(contract))
+            if len(self._contracts) < RECENT:
+                self._contracts[id(contract)] = known
+        return known[1]
 
     def category(self, index: int) -> str:
         """Return a pair's category."""

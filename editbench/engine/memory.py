@@ -17,7 +17,7 @@ import anyio
 RESERVE = 2 * 10**9  #: bytes of host memory that are never planned with
 SHARE = 0.25  #: of what is free, for decoded images, unless told otherwise
 PIXEL = 4  #: bytes of a decoded pixel; Pillow keeps RGB in four
-CODING = 20  #: bytes a pixel that an encoder or decoder works with; measured for WebP and JPEG XL
+CODING = 16  #: bytes a pixel that an encoder or decoder works with; measured for WebP and JPEG XL
 _MMAP_THRESHOLD = -3  # mallopt's name for it
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -25,7 +26,7 @@ class Prompt(NamedTuple):
 
     system: str
     user: str
-    contract: dict[str, Json]  #: JSON schema of the reply
+    contract: Mapping[str, Json]  #: JSON schema of the reply, shared by prompts of one aspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,17 @@ class Rubric:
     ) -> Prompt:
         """Return what to ask about an edit that was made of so many source images."""
         aspect = self.aspect(category)
-        listing = "\n".join(f"- {c.name} ({c.low} to {c.high}): {c.ask}" for c in aspect.criteria)
         values = {
             "images": _images(sources),
             "instruction": instruction.strip(),
             "description": description.strip(),
             "focus": aspect.focus.strip(),
-            "criteria": listing,
+            "criteria": _listing(aspect.criteria),
         }
         return Prompt(
             system=fill(aspect.system, values),
             user=fill(aspect.user, values),
-            contract=self._contract(aspect),
+            contract=_contract(aspect.criteria, self.reason_length),
         )
 
     def overall(self, category: str) -> Callable[[Mapping[str, float]], float]:
@@ -106,21 +106,25 @@ class Rubric:
             case "weighted":
                 return formulas.weighted(shares, weights)
 
-    def _contract(self, aspect: Aspect) -> dict[str, Json]:
-        # The reason comes first: a judge that writes in order thinks before it counts.
-        properties: dict[str, Json] = {
-            _REASON: {"type": "string", "maxLength": self.reason_length},
-            **{
-                c.name: {"type": "integer", "minimum": c.low, "maximum": c.high}
-                for c in aspect.criteria
-            },
-        }
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+
+@lru_cache
+def _listing(criteria: tuple[Criterion, ...]) -> str:
+    return "\n".join(f"- {c.name} ({c.low} to {c.high}): {c.ask}" for c in criteria)
+
+
+@lru_cache
+def _contract(criteria: tuple[Criterion, ...], reason_length: int) -> dict[str, Json]:
+    # The reason comes first: a judge that writes in order thinks before it counts.
+    properties: dict[str, Json] = {
+        _REASON: {"type": "string", "maxLength": reason_length},
+        **{c.name: {"type": "integer", "minimum": c.low, "maximum": c.high} for c in criteria},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def load_rubric(name_or_path: str) -> Rubric:
@@ -159,11 +163,22 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     Values are never read as templates: a brace or a dollar sign in them stays what it is.
     """
     lines = [
-        Template(line).substitute(values)
-        for line in template.strip().splitlines()
-        if all(values[name] for name in Template(line).get_identifiers())
+        line.substitute(values) if isinstance(line, Template) else line
+        for line, names in _lines(template)
+        if all(values[name] for name in names)
     ]
     return "\n".join(lines)
+
+
+@lru_cache
+def _lines(template: str) -> list[tuple[Template | str, list[str]]]:
+    """Return each line of a template with the names in it; a line without any is plain text."""
+    found = []
+    for text in template.strip().splitlines():
+        line = Template(text)
+        names = line.get_identifiers()
+        found.append((line if names else line.substitute(), names))
+    return found
 
 
 def _images(sources: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.crash.sessions import PAIRS, Place, write_suite
 
 

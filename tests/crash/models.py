@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
-from tests.crash.points import reach
 
 from editbench.engine.protocols import EditRequest, Question, Stop
 from editbench.records import Reply
 from editbench.testing import ScriptedEditor, ScriptedJudge
+from tests.crash.points import reach
 
 if TYPE_CHECKING:
     from PIL.Image import Image

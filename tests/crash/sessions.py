@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -37,8 +36,10 @@ PATIENCE = 120.0  #: seconds until a session that hangs fails its test
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["torch", "numpy", "PIL.Image", "pytest", "editbench.api", "editbench.cli.running"]
-    + ["editbench.testing", "tests.crash.child", "editbench.report.markdown"]
+    [
+        *("torch", "numpy", "PIL.Image", "pytest", "pydantic", "typer.main"),
+        *("editbench.api", "editbench.cli.running", "editbench.testing", "tests.crash.child"),
+    ]
 )
 
 
@@ -89,7 +90,7 @@ class Place:
     folder: Path
     suite: Path
     store: Path | None = None
-    name: str = NAME
+    out: Path | None = None
     announced: Counter[str] = field(default_factory=Counter)  #: edits, over all sessions
     again: list[str] = field(default_factory=list)  #: edits begun after they were announced
     kills: int = 0
@@ -97,6 +98,7 @@ class Place:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.store = self.store or self.folder / "store"
+        self.out = self.out or self.folder / "runs"
         plugin = Path(models.__file__)
         text = f"""
             suite.path = "{self.suite}"
@@ -106,8 +108,8 @@ class Place:
             memory.device_budget = "{models.WEIGHTS * 5 // 4}B"
             memory.host = "{HOST}B"
             memory.folder = "{self.store}"
-            run.out = "{self.folder / "runs"}"
-            run.name = "{self.name}"
+            run.out = "{self.out}"
+            run.name = "{NAME}"
         """
         self.file.write_text("\n".join(line.strip() for line in text.splitlines()))
 
@@ -117,7 +119,8 @@ class Place:
 
     @property
     def results(self) -> Path:
-        return self.folder / "runs" / self.name
+        assert self.out is not None
+        return self.out / NAME
 
     @property
     def notes_file(self) -> Path:
@@ -161,7 +164,8 @@ class Place:
     def outcome(self) -> tuple[Any, bytes, list[str]]:
         """Return all that must be the same as in an undisturbed run."""
         report = (self.results / "report.md").read_bytes()
-        report = report.replace(bytes(self.folder), b"(folder)")  # it repeats the settings
+        for place in (self.store, self.out):  # it repeats the settings
+            report = report.replace(bytes(place or self.folder), b"(place)")
         names = sorted(path.name for path in self.results.iterdir())
         return results(self.results), report, names
 

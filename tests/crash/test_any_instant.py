@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.crash import points
 from tests.crash.sessions import PAIRS, Instant, Place
 

@@ -1,0 +1,150 @@
+"""The ways to carry a suite through both phases, one a process: editbench, bare threads, Ray Data.
+
+``in_a_process`` runs one of them in a fresh interpreter, so that none inherits another's threads,
+allocator settings or caches, and returns its figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HOST = "256MB"  #: of decoded images
+MODELS = Path(__file__).with_name("noop.py")
+WEIGHTS = 4096  #: bytes of each model where only one is to fit
+
+
+def editbench(
+    suite: Path,
+    folder: Path,
+    *,
+    codec: str,
+    batch: int,
+    seconds: float = 0.0,
+    apart: bool = True,
+    host: str = HOST,
+) -> dict[str, float]:
+    """Make one run and return the seconds of each phase, of both, and of writing the results.
+
+    ``apart`` has the models take turns on a device; otherwise both phases go on at once.
+    """
+    from editbench import api
+    from editbench.engine.events import Event, PhaseEnded, PhaseStarted
+
+    model = {"batch": batch, "seconds": seconds, "weights": WEIGHTS if apart else 0}
+    memory: dict[str, Any] = {"folder": str(folder / "store"), "host": host, "codec": codec}
+    if apart:
+        memory |= {"device": "cpu", "device_budget": f"{WEIGHTS + 512}B"}
+    settings = {
+        "suite": {"path": str(suite)},
+        "editor": {"use": f"{MODELS}:NoopEditor"} | model,
+        "judge": {"use": f"{MODELS}:NoopJudge"} | model,
+        "memory": memory,
+        "run": {"out": str(folder / "runs")},
+    }
+    found: dict[str, float] = {}
+    began = ended = 0.0
+
+    def watch(event: Event) -> None:
+        nonlocal began, ended
+        if isinstance(event, PhaseStarted):
+            began = began or time.perf_counter()
+        elif isinstance(event, PhaseEnded):
+            ended = time.perf_counter()
+            found[event.phase] = event.seconds
+
+    result = api.run(api.load_config(overrides=settings), on_event=watch)
+    found |= {"both": ended - began, "results": time.perf_counter() - ended}
+    if result.summary["overall"]["n"] != result.summary["overall"]["pairs"]:
+        raise RuntimeError("the run has failures, so its figures mean nothing")
+    return found
+
+
+def busy(suite: Path, folder: Path, *, codec: str, seconds: float) -> dict[str, float]:
+    """Run with steps of known length and return the share of the time that the device works.
+
+    ``inner`` is from the first step's begin to the last one's end, ``whole`` the whole phase.
+    """
+    phases = editbench(suite, folder, codec=codec, batch=1, seconds=seconds)
+    # The module that the run loaded by its file's name.
+    steps = sys.modules["editbench_file_noop"].NoopEditor.steps
+    half = len(steps) // 2
+    found = {}
+    for phase, part in (("edit", steps[:half]), ("score", steps[half:])):
+        # Not the measured lengths: waiting for the interpreter's lock after a step is idleness.
+        worked = seconds * len(part)
+        found[f"{phase}, inner"] = worked / (part[-1][1] - part[0][0])
+        found[f"{phase}, whole"] = worked / phases[phase]
+    return found
+
+
+def memory(suite: Path, folder: Path, *, few: str, codec: str, host: str) -> dict[str, float]:
+    """Run with a bound on decoded images and return the bytes that the process grew by at most."""
+    # First a few pairs, so that imports and caches do not count.
+    editbench(Path(few), folder / "few", codec=codec, batch=1, host=host)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before = _status("VmRSS")
+    editbench(suite, folder / "all", codec=codec, batch=1, host=host)
+    return {"bytes": _status("VmHWM") - before}
+
+
+def bare(suite: Path, folder: Path, *, codec: str, batch: int, threads: int) -> dict[str, float]:
+    """Do the same without an engine and return the seconds of each phase and both."""
+    from bare import Bare
+
+    made = Bare(suite, folder / "store", used=codec, group=batch, threads=threads)
+    try:
+        edit, score = made.edit(), made.score()
+    finally:
+        made.close()
+    return {"edit": edit, "score": score, "both": edit + score}
+
+
+def ray_data(suite: Path, folder: Path, *, batch: int) -> dict[str, float]:
+    """Let Ray Data do it and return its seconds; see ``ray_data.py`` for what it leaves out."""
+    from ray_data import run
+
+    return run(suite, folder, batch=batch)
+
+
+def in_a_process(way: str, suite: Path, **how: Any) -> dict[str, float]:
+    """Carry a suite through in a fresh process and a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=suite.parent.parent) as folder:
+        asked = json.dumps({"way": way, "suite": str(suite), "folder": folder, "how": how})
+        done = subprocess.run(
+            [sys.executable, __file__, asked],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _status(name: str) -> int:
+    with Path("/proc/self/status").open() as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def main(asked: Mapping[str, Any]) -> None:
+    ways = {
+        "editbench": editbench,
+        "busy": busy,
+        "memory": memory,
+        "bare": bare,
+        "ray_data": ray_data,
+    }
+    found = ways[asked["way"]](Path(asked["suite"]), Path(asked["folder"]), **asked["how"])
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
