@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-import editbench
 from editbench.cli.commands import Screen
 from editbench.errors import ConfigError
 
@@ -24,7 +23,7 @@ _LISTED = "; ".join(f"[bold]{name}[/]: {what}" for name, what in SCRIPTS.items()
 
 def folder() -> Path:
     """Return where the scripts are: beside the package in a checkout, inside it when installed."""
-    package = Path(editbench.__file__).parent
+    package = Path(__file__).parents[1]
     beside = package.parent / "benchmarks"
     return beside if (beside / "common.py").is_file() else package / "_benchmarks"
 
