@@ -18,7 +18,8 @@ RESERVE = 2 * 10**9  #: bytes of host memory that are never planned with
 SHARE = 0.25  #: of what is free, for decoded images, unless told otherwise
 PIXEL = 4  #: bytes of a decoded pixel; Pillow keeps RGB in four
 CODING = 16  #: bytes a pixel that an encoder or decoder works with; measured for WebP and JPEG XL
-_MMAP_THRESHOLD = -3  # mallopt's name for it
+_LARGE = 8 * 2**20  # bytes; mapping a smaller buffer anew each time costs more than keeping it
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # as mallopt calls them
 
 
 def pixel_bytes(width: int, height: int) -> int:
@@ -34,11 +35,13 @@ def coding_bytes(width: int, height: int) -> int:
 def return_freed_memory() -> None:
     """Have large buffers go back to the system when they are freed, where the C library can.
 
-    By default glibc keeps freed buffers of up to 32 MB for later, which for images of that size
-    adds up to several times of what is in use.
+    By default glibc keeps freed buffers of up to 32 MB for later, and in each thread's arena apart,
+    which for images of that size adds up to several times of what is in use.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_ARENA_MAX, 1)
 
 
 def host_available(root: Path = Path("/")) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from editbench.engine.events import Event, Loaded, Loading, Notice, Swapped, Swapping
+from editbench.engine.events import Event, Loaded, Loading, Swapped, Swapping
 from editbench.engine.lanes import Lane
 from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
@@ -71,16 +71,15 @@ class Models:
         self._loaded.add(role)
         self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
 
-    async def relieve(self, role: Role) -> bool:
+    def relieve(self, role: Role) -> bool:
         """Give steps that ran out of memory more of the device, if weights can spare it.
 
-        Returns whether the step is worth another attempt.
+        Changes of models copy more afterwards. Returns whether the step is worth another attempt.
+        On the lane's thread.
         """
-        if not self._alone or not await self._lane.run(self._residency.shrink):
+        if not self._alone or not self._residency.shrink():
             return False
-        text = f"{self._models[role].name} ran out of memory: its steps get more of the device"
-        self._emit(Notice(time.time(), "warning", f"{text}, and changes of models copy more"))
-        await self._acquire(role)
+        self._residency.acquire(role)
         return True
 
     async def _acquire(self, role: Role) -> None:

@@ -253,6 +253,7 @@ class Execution:
             on_edit=on_edit,
             load_images=parts.load_images,
             lease=lambda: self.models.lease("edit"),
+            relieve=lambda: self.models.relieve("edit"),
             max_batch=parts.edit_batch,
             emit=self._emit,
         )
@@ -268,6 +269,7 @@ class Execution:
             keep=parts.keep,
             load_images=parts.load_images,
             lease=lambda: self.models.lease("score"),
+            relieve=lambda: self.models.relieve("score"),
             max_batch=parts.score_batch,
             emit=self._emit,
         )

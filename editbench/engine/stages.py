@@ -13,6 +13,7 @@ from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
 from editbench.engine.memory import coding_bytes, pixel_bytes
 from editbench.engine.plan import Keep
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
+from editbench.engine.returned import proven_edits, proven_replies
 from editbench.engine.sharing import spared
 from editbench.engine.spill import Made, Spill
 from editbench.engine.steps import Finished
@@ -37,6 +38,7 @@ class _Stage:
         *,
         load_images: LoadImages,
         lease: Lease,
+        relieve: Callable[[], bool],
         max_batch: int,
         emit: Callable[[Event], None],
     ) -> None:
@@ -47,6 +49,7 @@ class _Stage:
         self._ledger = ledger
         self._load_images = load_images
         self._lease = lease
+        self.relieve = relieve
         self._emit = emit
 
     def label(self, index: int) -> str:
@@ -107,16 +110,18 @@ class EditStage(_Stage):
 
     def step(
         self, inputs: Sequence[tuple[EditRequest, str]], stop: Callable[[], bool]
-    ) -> Sequence[Image | Edit]:
+    ) -> Sequence[Image | Edit | Failure]:
         return spared(
             inputs,
             stored=lambda one: self._spill.facts(one[1]),
             make=lambda rest: self._edit([request for request, _ in rest], stop),
         )
 
-    def _edit(self, requests: Sequence[EditRequest], stop: Callable[[], bool]) -> list[Image]:
+    def _edit(
+        self, requests: Sequence[EditRequest], stop: Callable[[], bool]
+    ) -> list[Image | Failure]:
         with self._lease():
-            return self._editor.edit(requests, stop=stop)
+            return proven_edits(self._editor.edit(requests, stop=stop))
 
     def finish(self, done: Sequence[Finished]) -> list[Edit]:
         provenance = {**self._provenance, "batch": done[0].batch}
@@ -192,16 +197,18 @@ class ScoreStage(_Stage):
 
     def step(
         self, inputs: Sequence[tuple[Question | None, str]], stop: Callable[[], bool]
-    ) -> Sequence[Reply]:
+    ) -> Sequence[Reply | Failure]:
         return spared(
             inputs,
             stored=lambda one: self._reply(one[1]),
             make=lambda rest: self._ask([question for question, _ in rest if question], stop),
         )
 
-    def _ask(self, questions: Sequence[Question], stop: Callable[[], bool]) -> list[Reply]:
+    def _ask(
+        self, questions: Sequence[Question], stop: Callable[[], bool]
+    ) -> list[Reply | Failure]:
         with self._lease():
-            return self._judge.ask(questions, stop=stop)
+            return proven_replies(self._judge.ask(questions, stop=stop))
 
     def _reply(self, key: str) -> Reply | None:
         record = self._store.get(key)

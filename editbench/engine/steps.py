@@ -39,6 +39,9 @@ class Stepping(Protocol):
     def step(self, inputs: Sequence[Any], stop: Callable[[], bool]) -> Sequence[Any]:
         """Return one output, or a ``Failure``, for each input."""
 
+    def relieve(self) -> bool:
+        """Make room on the device after a pair alone ran out; return whether that worked."""
+
 
 class Wishes(Protocol):
     """What the run is asked to do."""
@@ -170,6 +173,8 @@ class Steps:
                 size = len(group) // 2
                 self._batch_limits[stage.phase, stage.shape(group[0].index)] = size
             again = _split(attempt, size)
+        elif isinstance(exc, OutOfMemory) and stage.relieve():
+            size, again = 1, [attempt]
         elif number <= self._limits.retries:
             size, again = 1, [_Attempt(group, number + 1)]
         else:

@@ -35,6 +35,8 @@ class ScriptedStage:
     on_step: Callable[[Callable[[], bool]], None] = lambda stop: None
     steps: list[list[int]] = field(default_factory=list)
     results: dict[int, Any] = field(default_factory=dict)
+    relieved: int = 0
+    can_relieve: int = 0
     held: int = 0
     most_held: int = 0
 
@@ -61,6 +63,10 @@ class ScriptedStage:
         if error:
             raise error
         return [2 * number for number in inputs]
+
+    def relieve(self) -> bool:
+        self.relieved += 1
+        return self.relieved <= self.can_relieve
 
     def finish(self, done: Sequence[Finished]) -> list[int]:
         for item in done:
@@ -166,6 +172,18 @@ async def test_a_batch_that_is_too_large_is_halved_and_remembered() -> None:
     assert len(stage.results) == 32 and states(stage) == {}
     retries = [event for event in session.events if isinstance(event, Retrying)]
     assert [event.batch for event in retries] == [4, 2]
+
+
+async def test_a_pair_that_is_too_large_alone_gets_more_of_the_device_before_it_fails() -> None:
+    stage = ScriptedStage(can_relieve=1)
+    stage.step_error = lambda inputs: OutOfMemory("full") if not stage.relieved else None
+    await run(stage, 3, retries=0)
+    assert states(stage) == {} and stage.relieved == 1
+
+    stage = ScriptedStage()
+    stage.step_error = lambda inputs: OutOfMemory("full") if inputs[0] == 1 else None
+    await run(stage, 3, retries=0)
+    assert states(stage) == {1: "edit_failed"}
 
 
 async def test_only_the_pair_that_fails_alone_fails() -> None:
