@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Json = Any  #: str, int, float, bool, None, or lists and str-keyed mappings of them
 
@@ -18,15 +18,7 @@ State = Literal[
     "out_of_range",
     "judge_failed",
 ]
-FAILURES: tuple[State, ...] = (
-    "edit_failed",
-    "edit_invalid",
-    "refused",
-    "truncated",
-    "unparsable",
-    "out_of_range",
-    "judge_failed",
-)
+FAILURES: tuple[State, ...] = get_args(State)[1:]  #: every state but ok
 
 
 @dataclass(frozen=True, slots=True)
