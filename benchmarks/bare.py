@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +21,9 @@ from editbench.assemble import load_images
 from editbench.engine import codec, keys
 from editbench.engine.protocols import EditRequest, Question
 from editbench.engine.store import Store
-from editbench.records import Pair
+from editbench.records import Pair, Picture
 from editbench.suites import verdicts
+from editbench.suites.images import decode
 from editbench.suites.open import open_suite
 from editbench.suites.rubrics import load_rubric
 
@@ -32,7 +34,7 @@ class Bare:
     def __init__(self, suite: Path, folder: Path, *, used: Any, group: int, threads: int) -> None:
         """Take ``group`` pairs a step; a group of several shares one commit."""
         self.suite = open_suite(str(suite))
-        self.pairs: list[Pair] = [self.suite[index] for index in range(len(self.suite))]
+        self.count = len(self.suite)
         self.codec = used
         self.group = group
         self.threads = threads
@@ -43,12 +45,9 @@ class Bare:
         self.editor_digest = keys.digest("model", dict(self.editor.identity))
         self.judge_digest = keys.digest("model", dict(self.judge.identity))
         # As editbench knows them after it has checked the suite.
-        known = {
-            pair.sources: keys.pixel_hash(load_images(self.suite, pair)[0])
-            for pair in self.pairs[:64]
-        }
-        self.sources = [(known[pair.sources],) for pair in self.pairs]
-        self.keys = [""] * len(self.pairs)
+        known = lru_cache(None)(self._pixels)
+        self.sources = [known(self.suite[index].sources) for index in range(self.count)]
+        self.keys = [""] * self.count
         self.log: IO[str] = (folder / "log.jsonl").open("w", encoding="utf-8")
         self.writing = threading.Lock()
 
@@ -66,8 +65,8 @@ class Bare:
 
     def _all(self, work: Callable[[Sequence[int]], None]) -> float:
         groups = iter(
-            range(first, min(first + self.group, len(self.pairs)))
-            for first in range(0, len(self.pairs), self.group)
+            range(first, min(first + self.group, self.count))
+            for first in range(0, self.count, self.group)
         )
         taking = threading.Lock()
         problems: list[BaseException] = []
@@ -94,9 +93,10 @@ class Bare:
         return time.perf_counter() - start
 
     def _edit(self, group: Sequence[int]) -> None:
+        pairs = [self.suite[index] for index in group]
         requests = []
-        for index in group:
-            pair, sources = self.pairs[index], self.sources[index]
+        for index, pair in zip(group, pairs, strict=True):
+            sources = self.sources[index]
             seed = keys.seed_of(sources, pair.instruction, base=0)
             self.keys[index] = keys.edit_key(
                 sources, pair.instruction, editor=self.editor_digest, seed=seed
@@ -117,13 +117,14 @@ class Bare:
             }
             rows.append((self.keys[index], header, encoded.payload))
         self._add(rows, vital=False)
-        for index, (_, header, _) in zip(group, rows, strict=True):
-            self._record("edit", index, width=header["width"], height=header["height"])
+        for pair, (_, header, _) in zip(pairs, rows, strict=True):
+            self._record("edit", pair, width=header["width"], height=header["height"])
 
     def _score(self, group: Sequence[int]) -> None:
+        pairs = [self.suite[index] for index in group]
         questions, asked = [], []
-        for index in group:
-            pair, sources = self.pairs[index], self.sources[index]
+        for index, pair in zip(group, pairs, strict=True):
+            sources = self.sources[index]
             record = self.store.get(self.keys[index])
             if record is None:
                 raise RuntimeError(f"{pair.id} was not edited")
@@ -146,17 +147,17 @@ class Bare:
             )
             images = (*load_images(self.suite, pair), edit)
             questions.append(Question(pair.id, images, *prompt))
-            asked.append((index, key, prompt.contract))
+            asked.append((pair, key, prompt.contract))
         rows, scores = [], []
         replies = self.judge.ask(questions, stop=None)
-        for (index, key, contract), reply in zip(asked, replies, strict=True):
+        for (pair, key, contract), reply in zip(asked, replies, strict=True):
             header = {"finish": reply.finish, "tokens": reply.tokens, "seconds": 0.0}
             rows.append((key, header, reply.text.encode()))
-            overall = self.rubric.overall(self.pairs[index].category)
+            overall = self.rubric.overall(pair.category)
             scores.append(verdicts.parse(reply, contract, overall=overall).overall)
         self._add(rows, vital=True)
-        for index, score in zip(group, scores, strict=True):
-            self._record("score", index, overall=score)
+        for pair, score in zip(pairs, scores, strict=True):
+            self._record("score", pair, overall=score)
 
     def _add(self, rows: list[Any], *, vital: bool) -> None:
         if len(rows) == 1:
@@ -164,8 +165,10 @@ class Bare:
         else:
             self.store.add_many(rows, vital=vital)
 
-    def _record(self, kind: str, index: int, **facts: object) -> None:
-        pair = self.pairs[index]
+    def _pixels(self, sources: tuple[Picture, ...]) -> list[str]:
+        return [keys.pixel_hash(decode(self.suite.read(source))) for source in sources]
+
+    def _record(self, kind: str, pair: Pair, **facts: object) -> None:
         line = {"event": kind, "time": time.time(), "pair": pair.id, "category": pair.category}
         with self.writing:
             self.log.write(json.dumps(line | facts, ensure_ascii=False) + "\n")

@@ -1,10 +1,10 @@
 """What the engine itself costs: whole runs with models that do nothing.
 
-    python benchmarks/engine.py [--quick] [--only throughput|busy|memory|ray] [--rounds N]
+    python benchmarks/engine.py [--quick] [--only throughput|busy|ray] [--rounds N]
 
 Throughput of the edit phase, the score phase and both, durable, against two plain threads that do
 the same work without an engine (the ceiling), a sequential loop, and Ray Data; the share of the
-time for which a device is busy, with steps of known length; peak memory against ``memory.host``.
+time for which a device is busy, with steps of known length. Memory: see ``memory.py``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ import common
 from pictures import write_suite
 from ways import in_a_process
 
-from editbench.units import format_bytes, parse_bytes
-
-PARTS = ("throughput", "busy", "memory", "ray")
+PARTS = ("throughput", "busy", "ray")
 
 
 class Size(NamedTuple):
@@ -39,7 +37,7 @@ class Size(NamedTuple):
 
 
 SMALL = Size("64x64", 64, 16, 1600)
-LARGE = Size("1 Mpx", 1024, 1, 64)
+LARGE = Size("1 Mpx", 1024, 1, 96)
 
 
 def throughput(size: Size, suite: Path, codecs: list[str], *, rounds: int) -> dict[str, Any]:
@@ -109,24 +107,6 @@ def busy(place: Path, *, steps: list[float], rounds: int, quick: bool) -> dict[s
     return metrics
 
 
-def memory(place: Path, *, hosts: list[str], pairs: int, rounds: int) -> dict[str, Any]:
-    """Measure by how much a run grows, against what it may hold."""
-    suite = LARGE._replace(pairs=pairs).suite(place / "all")
-    few = LARGE._replace(pairs=8).suite(place / "few")
-    metrics, rows = {}, []
-    for host in hosts:
-        way = partial(in_a_process, "memory", suite, few=str(few), codec="webp", host=host)
-        found = common.interleaved({"editbench": way}, rounds=rounds, warm_ups=0)["editbench"]
-        metrics[host] = found
-        grown = common.spread(found["bytes"])
-        share = common.spread([value / parse_bytes(host) for value in found["bytes"]])
-        rows.append([host, pairs, format_bytes(grown.median), format_bytes(grown.high), str(share)])
-    print("\nBytes that a process grows by while it runs, beyond its imports.\n")
-    head = ("memory.host", "pairs of 1 Mpx", "grows by, median", "at most", "share of memory.host")
-    print(common.table(head, rows), flush=True)
-    return metrics
-
-
 def ray(size: Size, suite: Path, *, rounds: int) -> dict[str, Any]:
     """Compare with Ray Data, which neither encodes nor stores."""
     found = per_pair(
@@ -176,10 +156,6 @@ def main() -> None:
             steps = [0.05, 0.2] if asked.quick else [0.05, 0.2, 1.0]
             found = busy(place, steps=steps, rounds=min(rounds, 3), quick=asked.quick)
             metrics["busy"] = found
-        if "memory" in parts:
-            pairs = 24 if asked.quick else 96
-            hosts = ["100MB", "400MB"]
-            metrics["memory"] = memory(place, hosts=hosts, pairs=pairs, rounds=min(rounds, 3))
     if "ray" in parts and not has("ray"):
         print("\nNot compared with Ray Data: ray is not installed (pip install ray).")
     print(f"\nwritten to {common.write('engine', metrics, environ)}")

@@ -69,9 +69,7 @@ def raw_disk(folder: Path, size: int) -> dict[str, float]:
     return {"write": written, "read": time.perf_counter() - start}
 
 
-def plain_files(
-    folder: Path, payloads: Sequence[bytes], count: int, threads: int
-) -> dict[str, float]:
+def files(folder: Path, payloads: Sequence[bytes], count: int, threads: int) -> dict[str, float]:
     """Keep every image in a file of its own, named after its content; return seconds."""
     place = os.open(folder, os.O_RDONLY)
 

@@ -85,20 +85,13 @@ def busy(suite: Path, folder: Path, *, codec: str, seconds: float) -> dict[str, 
     return found
 
 
-def memory(suite: Path, folder: Path, *, few: str, codec: str, host: str) -> dict[str, float]:
-    """Run with a bound on decoded images and return the bytes that the process grew by at most."""
-    # First a few pairs, so that imports and caches do not count.
-    editbench(Path(few), folder / "few", codec=codec, batch=1, host=host)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before = _status("VmRSS")
-    editbench(suite, folder / "all", codec=codec, batch=1, host=host)
-    return {"bytes": _status("VmHWM") - before}
-
-
 def bare(suite: Path, folder: Path, *, codec: str, batch: int, threads: int) -> dict[str, float]:
     """Do the same without an engine and return the seconds of each phase and both."""
     from bare import Bare
 
+    from editbench.engine.memory import return_freed_memory
+
+    return_freed_memory()  # as a run does: it settles how often a buffer's pages are cleared
     made = Bare(suite, folder / "store", used=codec, group=batch, threads=threads)
     try:
         edit, score = made.edit(), made.score()
@@ -129,16 +122,10 @@ def in_a_process(way: str, suite: Path, **how: Any) -> dict[str, float]:
     return found
 
 
-def _status(name: str) -> int:
-    with Path("/proc/self/status").open() as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
 def main(asked: Mapping[str, Any]) -> None:
     ways = {
         "editbench": editbench,
         "busy": busy,
-        "memory": memory,
         "bare": bare,
         "ray_data": ray_data,
     }

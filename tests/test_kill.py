@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.runs import results
 
 pytestmark = pytest.mark.slow

@@ -89,6 +89,7 @@ class DiffusersEditor:
             "weights": weights,
             "dtype": self._dtype,
             "args": self._resolved,
+            **({"trust_remote_code": True} if self._settings.trust_remote_code else {}),
         }
 
     @cached_property

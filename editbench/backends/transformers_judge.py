@@ -100,6 +100,7 @@ class TransformersJudge:
             "seed": settings.seed if settings.temperature else None,
             "max_pixels": settings.max_pixels,
             "constrained": settings.constrained,
+            **({"trust_remote_code": True} if settings.trust_remote_code else {}),
         }
 
     @cached_property

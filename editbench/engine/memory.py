@@ -19,7 +19,7 @@ SHARE = 0.25  #: of what is free, for decoded images, unless told otherwise
 PIXEL = 4  #: bytes of a decoded pixel; Pillow keeps RGB in four
 CODING = 16  #: bytes a pixel that an encoder or decoder works with; measured for WebP and JPEG XL
 _LARGE = 8 * 2**20  # bytes; mapping a smaller buffer anew each time costs more than keeping it
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # as mallopt calls them
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # as mallopt calls them
 
 
 def pixel_bytes(width: int, height: int) -> int:
@@ -41,6 +41,7 @@ def return_freed_memory() -> None:
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
         library.mallopt(_ARENA_MAX, 1)
 
 

@@ -1,4 +1,4 @@
-"""What an editor or a judge returned, before it is believed. A plugin's slip is a pair's failure."""
+"""What an editor or a judge returned, before it is believed: a slip is a pair's failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def proven_edits(values: Sequence[object]) -> list[Image | Failure]:
-    """Return each value that is an RGB image with pixels, and a failure for any other."""
+    """Return each value that is an RGB image with pixels, and a failure for any other.
+
+    Raises ``OSError`` for an image whose file turns out to be damaged now that it is read.
+    """
     from PIL.Image import Image
 
     out: list[Image | Failure] = []
@@ -24,6 +27,7 @@ def proven_edits(values: Sequence[object]) -> list[Image | Failure]:
         elif not value.width * value.height:
             out.append(_invalid(f"the edit is empty: {value.width} x {value.height} pixels"))
         else:
+            value.load()  # here, where a failure is a pair's
             out.append(value)
     return out
 

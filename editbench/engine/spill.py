@@ -65,18 +65,18 @@ class Spill:
         If a key is there already nothing is stored, and what is there is returned. Raises
         ``StoreFull``, ``StoreError``; some of the edits may be stored then.
         """
-        edits: list[Edit] = []
+        rows: list[Row] = []
 
-        def rows() -> Iterator[Row]:
+        def encoded() -> Iterator[Row]:
             for one in made:
-                row = self._row(one)
-                edits.append(_edit(row.key, row.header))
-                yield row
+                rows.append(self._row(one))
+                yield rows[-1]
 
-        if add_together(self._store, rows()) < len(made):
+        if add_together(self._store, encoded()) < len(made):
             return [self._settle(one) for one in made]
-        for edit, one in zip(edits, made, strict=True):
-            self._recent.put(edit.key, edit, one.image)
+        edits = [_edit(row.key, row.header) for row in rows]
+        for edit, row, one in zip(edits, rows, made, strict=True):
+            self._recent.put(edit, row, one.image)
         return edits
 
     def _row(self, made: Made) -> Row:
@@ -121,7 +121,7 @@ class Spill:
             return None
         edit = _edit(key, record.header)
         image = _decoded(edit, record)
-        self._recent.put(key, edit, image)
+        self._recent.put(edit, record, image)
         return edit, image
 
     def facts(self, key: str) -> Edit | None:
@@ -184,11 +184,13 @@ class _Recent:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[Edit, Encoded]] = OrderedDict()
 
-    def put(self, key: str, edit: Edit, image: Image) -> None:
+    def put(self, edit: Edit, stored: Row | Record, image: Image) -> None:
         if image.width * image.height > self._limit:
             return  # not worth making the bytes, of which a pixel mostly has several
-        raw = encode(image, "raw")
-        size = len(raw.payload)
+        raw = _encoded(edit, stored)
+        if raw.codec != "raw":
+            raw = encode(image, "raw")
+        key, size = edit.key, len(raw.payload)
         with self._lock:
             self._drop(key)
             if size > self._limit:
@@ -231,17 +233,22 @@ def _edit(key: str, header: Mapping[str, Json]) -> Edit:
     )
 
 
+def _encoded(edit: Edit, stored: Row | Record) -> Encoded:
+    header = stored.header
+    return Encoded(header["codec"], header["mode"], edit.width, edit.height, stored.payload)
+
+
 def _decoded(edit: Edit, record: Record) -> Image:
     """Return a record's image, proven to be the one that the edit's verdict will be kept under."""
-    codec, mode = record.header["codec"], record.header["mode"]
+    encoded = _encoded(edit, record)
     try:
-        image = decode(Encoded(codec, mode, edit.width, edit.height, record.payload))
+        image = decode(encoded)
         same = pixel_hash(image) == edit.pixels
     except (OSError, ValueError):
         same = False
     if not same:
         raise StoreError(
             f"{edit.key} decodes to other pixels than were stored",
-            hint=f"the library that reads {codec} is at fault: update it",
+            hint=f"the library that reads {encoded.codec} is at fault: update it",
         )
     return image

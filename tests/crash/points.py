@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from editbench.records import Outcome
+
 REPLACED = ("run.toml", "env.json", "items.jsonl", "summary.json", "report.md")
 NAMES = (
     "in load",  # a model is being read
@@ -21,6 +23,7 @@ NAMES = (
     "create",  # a value file is about to be made
     "sync",  # it is written, but not on the disk
     "synced",  # it is on the disk, but has no row
+    "line",  # a line of items.jsonl is about to be written
     *(f"replace {name}" for name in REPLACED),  # the new file is written, the old one in its place
 )
 
@@ -44,6 +47,7 @@ def arm(name: str, count: int) -> None:
     if name:
         sys.addaudithook(_watch)
         _watch_syncs()
+        _watch_lines()
 
 
 def _watch(event: str, args: tuple[Any, ...]) -> None:
@@ -62,3 +66,15 @@ def _watch_syncs() -> None:
         reach("synced")
 
     os.fdatasync = watched
+
+
+def _watch_lines() -> None:
+    from editbench.report import files
+
+    to_line = files.to_line
+
+    def watched(outcome: Outcome) -> str:
+        reach("line")
+        return to_line(outcome)
+
+    files.to_line = watched

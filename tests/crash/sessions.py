@@ -12,8 +12,10 @@ import os
 import random
 import signal
 import time
+import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +36,17 @@ PAIRS = 24
 NAME = "trial"  #: the report names its run
 PATIENCE = 120.0  #: seconds until a session that hangs fails its test
 
+
+def _whole_items(text: str) -> None:
+    assert len([json.loads(line) for line in text.splitlines()]) == PAIRS
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "run.toml": tomllib.loads,
+    "env.json": json.loads,
+    "items.jsonl": _whole_items,
+    "summary.json": json.loads,
+}
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
@@ -151,6 +164,7 @@ class Place:
                 time.sleep(instant.later)
                 session.send(signal.SIGKILL)
             session.read()
+        self.check_files()
         self.kills += session.code == -signal.SIGKILL
         assert session.code in (0, -signal.SIGKILL), session.err
         return session.code != 0
@@ -168,6 +182,13 @@ class Place:
             report = report.replace(bytes(place or self.folder), b"(place)")
         names = sorted(path.name for path in self.results.iterdir())
         return results(self.results), report, names
+
+    def check_files(self) -> None:
+        """Fail if a file of the run's folder is there but torn."""
+        for name, read in READERS.items():
+            path = self.results / name
+            if path.exists():
+                read(path.read_text())
 
     def check_store(self) -> None:
         """Fail unless every record in the store is whole and every file has a record."""
@@ -265,7 +286,8 @@ class Session:
     def send(self, number: int) -> None:
         """Send a signal; a process that has ended takes none."""
         if self._process.is_alive():
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
 
     def _take(self, line: str) -> str:
         if not line.endswith("\n"):
