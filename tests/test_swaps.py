@@ -1,4 +1,4 @@
-"""Both tiny models, moved on and off a device that holds one of them, answer the same to the bit."""
+"""Both tiny models answer the same to the bit after any number of swaps on a small device."""
 
 from __future__ import annotations
 
