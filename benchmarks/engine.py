@@ -31,13 +31,14 @@ class Size(NamedTuple):
     side: int
     batch: int
     pairs: int
+    host: str  #: of decoded images; a quarter holds edits, too few for scores to find them there
 
     def suite(self, place: Path) -> Path:
         return write_suite(place / "suite", pairs=self.pairs, width=self.side, height=self.side)
 
 
-SMALL = Size("64x64", 64, 16, 1600)
-LARGE = Size("1 Mpx", 1024, 1, 96)
+SMALL = Size("64x64", 64, 16, 1600, "48MB")
+LARGE = Size("1 Mpx", 1024, 1, 96, "256MB")
 
 
 def throughput(size: Size, suite: Path, codecs: list[str], *, rounds: int) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def throughput(size: Size, suite: Path, codecs: list[str], *, rounds: int) -> di
         found = per_pair(
             size,
             {
-                "editbench": partial(in_a_process, "editbench", suite, **how),
+                "editbench": partial(in_a_process, "editbench", suite, **how, host=size.host),
                 "ceiling": partial(in_a_process, "bare", suite, **how, threads=2),
                 "loop": partial(in_a_process, "bare", suite, **how | {"batch": 1}, threads=1),
             },

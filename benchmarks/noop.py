@@ -1,4 +1,4 @@
-"""Models that do nothing, to measure what the engine does: named as ``noop.py:NoopEditor``."""
+"""Models that do nothing, to measure what the engine does: ``benchmarks/noop.py:NoopEditor``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class NoopSettings(BaseModel):
 
 class _Noop:
     Settings: ClassVar[type[BaseModel]] = NoopSettings
-    #: when each step of this process began and ended, as ``perf_counter`` says
-    steps: ClassVar[list[tuple[float, float]]] = []
+    steps: ClassVar[list[tuple[float, float]]]  #: when each of this process began and ended
     name = "noop"
     max_batch = BATCH
 
@@ -66,6 +65,8 @@ class _Noop:
 class NoopEditor(_Noop):
     """An editor that returns the source."""
 
+    steps: ClassVar[list[tuple[float, float]]] = []
+
     def edit(self, requests: Sequence[EditRequest], *, stop: object) -> list[Any]:
         self._step()
         return [request.images[0] for request in requests]
@@ -73,6 +74,8 @@ class NoopEditor(_Noop):
 
 class NoopJudge(_Noop):
     """A judge that always replies the same."""
+
+    steps: ClassVar[list[tuple[float, float]]] = []
 
     def ask(self, questions: Sequence[Question], *, stop: object) -> list[Reply]:
         self._step()

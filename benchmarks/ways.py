@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HOST = "256MB"  #: of decoded images
-MODELS = Path(__file__).with_name("noop.py")
+HOST = "256MB"  #: of decoded images, unless told otherwise
 WEIGHTS = 4096  #: bytes of each model where only one is to fit
 
 
@@ -44,8 +43,8 @@ def editbench(
         memory |= {"device": "cpu", "device_budget": f"{WEIGHTS + 512}B"}
     settings = {
         "suite": {"path": str(suite)},
-        "editor": {"use": f"{MODELS}:NoopEditor"} | model,
-        "judge": {"use": f"{MODELS}:NoopJudge"} | model,
+        "editor": {"use": "noop:NoopEditor"} | model,
+        "judge": {"use": "noop:NoopJudge"} | model,
         "memory": memory,
         "run": {"out": str(folder / "runs")},
     }
@@ -72,15 +71,14 @@ def busy(suite: Path, folder: Path, *, codec: str, seconds: float) -> dict[str, 
 
     ``inner`` is from the first step's begin to the last one's end, ``whole`` the whole phase.
     """
+    from noop import NoopEditor, NoopJudge
+
     phases = editbench(suite, folder, codec=codec, batch=1, seconds=seconds)
-    # The module that the run loaded by its file's name.
-    steps = sys.modules["editbench_file_noop"].NoopEditor.steps
-    half = len(steps) // 2
     found = {}
-    for phase, part in (("edit", steps[:half]), ("score", steps[half:])):
+    for phase, steps in (("edit", NoopEditor.steps), ("score", NoopJudge.steps)):
         # Not the measured lengths: waiting for the interpreter's lock after a step is idleness.
-        worked = seconds * len(part)
-        found[f"{phase}, inner"] = worked / (part[-1][1] - part[0][0])
+        worked = seconds * len(steps)
+        found[f"{phase}, inner"] = worked / (steps[-1][1] - steps[0][0])
         found[f"{phase}, whole"] = worked / phases[phase]
     return found
 

@@ -95,7 +95,9 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         device, device_bytes, notes = _device(config, editor, judge)
         host = memory.host_budget(config.memory.host, available=memory.host_available())
         # A quarter of the images' budget is a read cache of edits, the rest for those on the way.
-        spill = Spill(store, host_limit=host // 4, codec=config.memory.codec)
+        spill = Spill(
+            store, host_limit=host // 4, codec=config.memory.codec, edits=max(1, len(suite))
+        )
         prompt, parse = _judging(rubric)
         rules = Rules(
             editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse

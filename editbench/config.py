@@ -112,7 +112,7 @@ class MemoryConfig(_Section):
         "all", description="what stays on disk of an edit once it is scored"
     )
     codec: Literal["auto", "webp", "jxl", "raw"] = Field(
-        "auto", description="how edits are kept on disk, always without loss; auto goes by speed"
+        "webp", description="how edits are kept on disk, always without loss; auto goes by speed"
     )
     folder: Path | None = Field(None, description="where the store lives; shared by all runs")
 

@@ -41,7 +41,7 @@ def return_freed_memory() -> None:
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
-        library.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
+        library.mallopt(_TRIM_THRESHOLD, 4 * _LARGE)
         library.mallopt(_ARENA_MAX, 1)
 
 

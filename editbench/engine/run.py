@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ from editbench.engine.steps import Limits
 from editbench.engine.store import Store
 from editbench.errors import StoreFull
 
-POOL = 3  #: threads that decode, encode and store
+THREADS = (2, 8)  #: least and most that decode, encode and store
 SAMPLE = 1.0  #: seconds between readings of the memory in use
 
 
@@ -106,7 +108,7 @@ class Execution:
         self.control = Control()
         self._emit = emit
         self._lane = Lane(parts.device.name)
-        self._pool = Lane("pool", threads=POOL)
+        self._pool = Lane("pool", threads=pool_threads())
         self._bytes = ByteLimit(parts.host_bytes)
         residency = ResidencyManager(parts.device)
         roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
@@ -301,6 +303,13 @@ class Execution:
             used + room if room is not None else 0,
             self.models.resident,
         )
+
+
+def pool_threads() -> int:
+    """Return how many threads decode, encode and store: one a processor, within limits."""
+    found = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    least, most = THREADS
+    return max(least, min(most, found))
 
 
 def _ignore(index: int) -> None:

@@ -188,8 +188,12 @@ class Scheduler:
         passage.steps_left += more
         if retrying:
             self._emit(retrying)
-        if done:
-            passage.tasks.start_soon(self._finish, passage, done)
+        if not done:
+            return
+        if not all(isinstance(item.output, Failure) for item in done):
+            # Now, since failures need no disk and would be announced before what came first.
+            passage.outcomes.see(None, fail_fast=False)
+        passage.tasks.start_soon(self._finish, passage, done)
 
     async def _finish(self, passage: _Passage, done: Sequence[Finished]) -> None:
         try:

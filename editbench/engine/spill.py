@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from editbench.engine.choice import CodecChoice
 from editbench.engine.codec import Codec, Encoded, decode, encode
 from editbench.engine.commits import Row, add_together
 from editbench.engine.frame import Record
@@ -46,10 +47,19 @@ class Spill:
     """Edits by key. Any thread. The store has the last word; RAM only saves reading it."""
 
     def __init__(
-        self, store: Store, *, host_limit: int, codec: Codec | Literal["auto"] = "webp"
+        self,
+        store: Store,
+        *,
+        host_limit: int,
+        codec: Codec | Literal["auto"] = "webp",
+        edits: int = 1,
     ) -> None:
-        """Keep at most ``host_limit`` bytes of decoded pixels in RAM; 0 keeps none."""
-        self.codec: Codec = "webp" if codec == "auto" else codec  #: for what is put from now on
+        """Keep at most ``host_limit`` bytes of decoded pixels in RAM; 0 keeps none.
+
+        ``auto`` chooses by how long edits take and what room the store has for so many ``edits``.
+        """
+        fixed = None if codec == "auto" else codec
+        self._choice = CodecChoice(fixed, room=lambda: store.room() // edits)
         self._store = store
         self._recent = _Recent(host_limit)
 
@@ -81,7 +91,7 @@ class Spill:
 
     def _row(self, made: Made) -> Row:
         image = made.image
-        encoded = encode(image, self.codec)
+        encoded = encode(image, self._choice.codec(image, seconds=made.seconds))
         header = {
             "pixels": pixel_hash(image),
             "width": image.width,

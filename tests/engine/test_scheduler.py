@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -331,3 +332,21 @@ def test_whatever_goes_wrong_every_pair_has_one_result(
     anyio.run(main)
     assert set(stage.results) == set(range(count))
     assert set(states(stage)) == (bad_prepare | bad_step) & set(range(count))
+
+
+async def test_a_success_that_is_slow_to_store_still_comes_before_later_failures() -> None:
+    failed = threading.Event()
+
+    class SlowToStore(ScriptedStage):
+        def finish(self, done: Sequence[Finished]) -> list[int]:
+            assert failed.wait(10)
+            return super().finish(done)
+
+        def announce(self, index: int, result: Any, seconds: float) -> Failure | None:
+            if len(self.results) > 8:
+                failed.set()
+            return super().announce(index, result, seconds)
+
+    stage = SlowToStore(step_error=lambda inputs: ValueError("always") if inputs[0] else None)
+    session = await run(stage, 20, retries=0)
+    assert session.control.cause is None and len(states(stage)) == 19
