@@ -6,23 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from editbench.backends import checkpoints, pipelines, processors, repairs, sizes, tiny
 from editbench.backends import diffusers_calls as calls
+from editbench.backends import pipelines, processors, repairs, sizes, tiny
+from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.home import remembered
-from editbench.backends.libraries import (
-    Dtype,
-    choose_dtype,
-    device_errors,
-    silence,
-    torch_dtype,
-    use_threads,
-    versions,
-)
+from editbench.backends.libraries import device_errors, silence, use_threads, versions
 from editbench.backends.outputs import InvalidEdit, to_images
 from editbench.engine.protocols import EditRequest, Stop
 from editbench.errors import BackendError, Stopped
@@ -39,26 +31,17 @@ _WORKING = 1500  #: values a pixel beside the weights, mostly the VAE's; an esti
 _TINY_WORKING = 4
 
 
-class DiffusersSettings(BaseModel):
+class DiffusersSettings(CheckpointSettings):
     """What can be set for an editor from diffusers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(
         "tiny/qwen-image-edit", description="hub id, folder, or tiny/... for a built-in toy"
-    )
-    revision: str | None = Field(None, description="branch, tag or commit of a hub model")
-    dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: bf16 on an accelerator, else fp32"
     )
     args: dict[str, Any] = Field(
         default_factory=dict,
         description="what the pipeline is called with, such as num_inference_steps; and size: "
         "'source', 'auto' or [width, height]",
     )
-    allow_pickle: bool = Field(False, description="load weights that are not safetensors")
-    trust_remote_code: bool = Field(False, description="run Python code from the model's folder")
-    threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
 
 
 class DiffusersEditor:
@@ -68,55 +51,46 @@ class DiffusersEditor:
 
     def __init__(self, settings: DiffusersSettings) -> None:
         self._settings = settings
-        self._tiny = tiny.is_tiny(settings.model)
+        self._checkpoint = Checkpoint(settings)
         self._pipeline: Any = None
         self._repairs: list[str] = []
 
     @property
     def name(self) -> str:
-        return self._settings.model.rstrip("/").split("/")[-1]
+        return self._checkpoint.name
 
     @cached_property
     def identity(self) -> Mapping[str, Json]:
         """What determines an edit. Reads the weights once unless they come from the hub."""
-        with remembered("fingerprints") as memo:
-            weights = checkpoints.fingerprint(self._path, memo=memo)
-        local = Path(self._settings.model).expanduser().is_dir()
         return {
             "backend": "diffusers",
             "version": VERSION,
-            "model": "" if local else self._settings.model,  # a folder is known by its weights
-            "weights": weights,
-            "dtype": self._dtype,
             "args": self._resolved,
-            **({"trust_remote_code": True} if self._settings.trust_remote_code else {}),
+            **self._checkpoint.identity,
         }
 
-    @cached_property
+    @property
     def footprint(self) -> int:
-        return checkpoints.footprint(
-            self._path, self._dtype, allow_pickle=self._settings.allow_pickle
-        )
+        return self._checkpoint.footprint
 
     @cached_property
     def max_batch(self) -> int:
-        batches = checkpoints.class_name(self._path) in calls.BATCHES
-        return MAX_BATCH if batches else 1
+        return MAX_BATCH if self._checkpoint.class_name in calls.BATCHES else 1
 
     def working_bytes(self, width: int, height: int) -> int:
         size = self._output_size((width, height))
         pixels = size[0] * size[1] if size else 2**20  # what editing models make by default
-        values = _TINY_WORKING if self._tiny else _WORKING
-        return pixels * values * checkpoints.ITEM_BYTES[self._dtype]
+        values = _TINY_WORKING if self._checkpoint.tiny else _WORKING
+        return self._checkpoint.values_bytes(pixels * values)
 
     @property
     def is_here(self) -> bool:
         """Whether the model is on this machine."""
-        return checkpoints.is_here(self._settings.model, revision=self._settings.revision)
+        return self._checkpoint.is_here
 
     def fetch(self) -> None:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
-        checkpoints.locate(self._settings.model, revision=self._settings.revision, download=True)
+        self._checkpoint.fetch()
 
     def check(self) -> None:
         """Raise ``BackendError`` if the pipeline is unknown or ``args`` do not suit it."""
@@ -126,15 +100,9 @@ class DiffusersEditor:
             )
 
     def load(self) -> None:
-        settings = self._settings
-        path = checkpoints.locate(settings.model, revision=settings.revision, download=True)
+        path = self._checkpoint.fetch()
         self.check()
-        self._pipeline = pipelines.read(
-            path,
-            dtype=torch_dtype(self._dtype),
-            allow_pickle=settings.allow_pickle,
-            trust_remote_code=settings.trust_remote_code,
-        )
+        self._pipeline = pipelines.read(path, **self._checkpoint.load_arguments())
         self._repairs = [
             f"{name}: {repairs.MM_TOKEN_TYPES}"
             for name, module in self.modules().items()
@@ -157,7 +125,7 @@ class DiffusersEditor:
             raise ValueError(f"{len(requests)} requests, but at most {self.max_batch} at once")
         edits: dict[int, Image] = {}
         silence("transformers", "diffusers")
-        use_threads(1 if self._tiny else self._settings.threads)
+        use_threads(self._checkpoint.threads)
         with device_errors("editing"):
             for group in _same_size(requests):
                 made = self._call([requests[index] for index in group], stop)
@@ -169,7 +137,7 @@ class DiffusersEditor:
             "pipeline": self._class.__name__,
             "processor": "torchvision" if processors.has_torchvision() else "pillow",
             "repairs": list(self._repairs),
-            "threads": 1 if self._tiny else self._settings.threads,
+            "threads": self._checkpoint.threads,
             "versions": versions(),
         }
 
@@ -177,31 +145,24 @@ class DiffusersEditor:
         self._pipeline = None
 
     @cached_property
-    def _path(self) -> Path:
-        return checkpoints.locate(self._settings.model, revision=self._settings.revision)
-
-    @cached_property
-    def _dtype(self) -> Dtype:
-        return choose_dtype(self._settings.dtype, tiny=self._tiny)
-
-    @cached_property
     def _class(self) -> type:
-        return pipelines.find_class(self._path)
+        return pipelines.find_class(self._checkpoint.path)
 
     @cached_property
     def _resolved(self) -> dict[str, Json]:
         """Every argument of the call. Remembered, since importing diffusers takes seconds."""
-        asked = [self._settings.args, self._tiny, metadata.version("diffusers")]
-        call = json.dumps([checkpoints.class_name(self._path), *asked], sort_keys=True)
+        args, is_tiny = self._settings.args, self._checkpoint.tiny
+        asked = [self._checkpoint.class_name, args, is_tiny, metadata.version("diffusers")]
+        call = json.dumps(asked, sort_keys=True)
         with remembered("calls") as memo:
             if call not in memo:
                 self.check()
-                resolved = calls.resolve(self._class, self._settings.args, tiny=self._tiny)
+                resolved = calls.resolve(self._class, args, tiny=is_tiny)
                 memo[call] = json.dumps(resolved)
             return dict(json.loads(memo[call]))
 
     def _output_size(self, source: tuple[int, int]) -> tuple[int, int] | None:
-        grid = sizes.Grid(tiny.MULTIPLE, tiny.LARGEST) if self._tiny else sizes.Grid(16)
+        grid = sizes.Grid(tiny.MULTIPLE, tiny.LARGEST) if self._checkpoint.tiny else sizes.Grid(16)
         return sizes.output_size(self._resolved["size"], source, grid)
 
     def _call(self, requests: Sequence[EditRequest], stop: Stop) -> list[Image]:

@@ -26,20 +26,16 @@ def find_class(path: Path) -> type:
     return found
 
 
-def read(
-    path: Path, *, dtype: Any, allow_pickle: bool = False, trust_remote_code: bool = False
-) -> Any:
-    """Return the pipeline in a folder, on the CPU and silent. Raises ``BackendError``."""
-    checkpoints.weight_files(path, allow_pickle=allow_pickle)
+def read(path: Path, *, trust_remote_code: bool = False, **arguments: Any) -> Any:
+    """Return the pipeline in a folder, on the CPU and silent; ``arguments`` go to its library.
+
+    Raises ``BackendError``.
+    """
     with loading(path.name):
         pipeline: Any = find_class(path)
+        parts = _image_only_parts(path, trust_remote_code=trust_remote_code)
         loaded = pipeline.from_pretrained(
-            path,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=None if allow_pickle else True,
-            trust_remote_code=trust_remote_code,
-            **_image_only_parts(path, trust_remote_code=trust_remote_code),
+            path, trust_remote_code=trust_remote_code, **arguments, **parts
         )
     loaded.set_progress_bar_config(disable=True)
     return loaded

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from editbench.backends import checkpoints, processors, sizes, tiny
+from editbench.backends import processors, sizes
+from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.contracts import Contracts
-from editbench.backends.home import remembered
-from editbench.backends.libraries import (
-    Dtype,
-    choose_dtype,
-    device_errors,
-    loading,
-    silence,
-    torch_dtype,
-    use_threads,
-    versions,
-)
+from editbench.backends.libraries import device_errors, loading, silence, use_threads, versions
 from editbench.engine.protocols import Question, Stop
 from editbench.errors import BackendError, Stopped
 from editbench.records import Json, Reply
@@ -44,26 +34,17 @@ _BATCHES = frozenset(
 )
 
 
-class TransformersSettings(BaseModel):
+class TransformersSettings(CheckpointSettings):
     """What can be set for a judge from transformers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(
         "tiny/qwen3-vl", description="hub id, folder, or tiny/... for a built-in toy"
-    )
-    revision: str | None = Field(None, description="branch, tag or commit of a hub model")
-    dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: bf16 on an accelerator, else fp32"
     )
     max_new_tokens: int = Field(160, ge=1, description="longest reply; it must hold the whole JSON")
     temperature: float = Field(0.0, ge=0, description="0 takes the likeliest token every time")
     seed: int = Field(0, description="of the sampling, where temperature is above 0")
     max_pixels: int | None = Field(None, ge=1, description="larger images are scaled down to this")
     constrained: bool = Field(True, description="hold the reply to the rubric's JSON contract")
-    allow_pickle: bool = Field(False, description="load weights that are not safetensors")
-    trust_remote_code: bool = Field(False, description="run Python code from the model's folder")
-    threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
 
 
 class TransformersJudge:
@@ -73,76 +54,64 @@ class TransformersJudge:
 
     def __init__(self, settings: TransformersSettings) -> None:
         self._settings = settings
-        self._tiny = tiny.is_tiny(settings.model)
+        self._checkpoint = Checkpoint(settings)
         self._model: Any = None
         self._processor: Any = None
         self._contracts: Contracts | None = None
 
     @property
     def name(self) -> str:
-        return self._settings.model.rstrip("/").split("/")[-1]
+        return self._checkpoint.name
 
     @cached_property
     def identity(self) -> Mapping[str, Json]:
         """What determines a reply. Reads the weights once unless they come from the hub."""
         settings = self._settings
-        with remembered("fingerprints") as memo:
-            weights = checkpoints.fingerprint(self._path, memo=memo)
-        local = Path(settings.model).expanduser().is_dir()
         return {
             "backend": "transformers",
             "version": VERSION,
-            "model": "" if local else settings.model,  # a folder is known by its weights
-            "weights": weights,
-            "dtype": self._dtype,
             "max_new_tokens": settings.max_new_tokens,
             "temperature": settings.temperature,
             "seed": settings.seed if settings.temperature else None,
             "max_pixels": settings.max_pixels,
             "constrained": settings.constrained,
-            **({"trust_remote_code": True} if settings.trust_remote_code else {}),
+            **self._checkpoint.identity,
         }
 
-    @cached_property
+    @property
     def footprint(self) -> int:
-        return checkpoints.footprint(
-            self._path, self._dtype, allow_pickle=self._settings.allow_pickle
-        )
+        return self._checkpoint.footprint
 
     @cached_property
     def max_batch(self) -> int:
         """One when sampling, since the rows of a batch would share the random numbers."""
-        batches = checkpoints.class_name(self._path) in _BATCHES
+        batches = self._checkpoint.class_name in _BATCHES
         return MAX_BATCH if batches and not self._settings.temperature else 1
 
     def working_bytes(self, width: int, height: int) -> int:
         pixels = min(width * height, self._settings.max_pixels or width * height)
-        values = _TINY_WORKING if self._tiny else _WORKING
-        return pixels * values * checkpoints.ITEM_BYTES[self._dtype]
+        values = _TINY_WORKING if self._checkpoint.tiny else _WORKING
+        return self._checkpoint.values_bytes(pixels * values)
 
     @property
     def is_here(self) -> bool:
         """Whether the model is on this machine."""
-        return checkpoints.is_here(self._settings.model, revision=self._settings.revision)
+        return self._checkpoint.is_here
 
     def fetch(self) -> None:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
-        checkpoints.locate(self._settings.model, revision=self._settings.revision, download=True)
+        self._checkpoint.fetch()
 
     def load(self) -> None:
         settings = self._settings
-        path = checkpoints.locate(settings.model, revision=settings.revision, download=True)
-        checkpoints.weight_files(path, allow_pickle=settings.allow_pickle)
+        path = self._checkpoint.fetch()
+        arguments = self._checkpoint.load_arguments()
         silence("transformers")
         with loading(settings.model):
             import transformers
 
             model = transformers.AutoModelForImageTextToText.from_pretrained(
-                path,
-                dtype=torch_dtype(self._dtype),
-                local_files_only=True,
-                use_safetensors=None if settings.allow_pickle else True,
-                trust_remote_code=settings.trust_remote_code,
+                path, **arguments
             ).eval()
             processor = processors.load(path, trust_remote_code=settings.trust_remote_code)
             processor.tokenizer.padding_side = "left"
@@ -164,29 +133,21 @@ class TransformersJudge:
         if not questions:
             return []
         silence("transformers")
-        use_threads(1 if self._tiny else self._settings.threads)
+        use_threads(self._checkpoint.threads)
         with device_errors("judging"):
             return self._generate(questions, stop)
 
     def provenance(self) -> Mapping[str, Json]:
         return {
-            "model_class": checkpoints.class_name(self._path),
+            "model_class": self._checkpoint.class_name,
             "processor": "torchvision" if processors.has_torchvision() else "pillow",
             "repairs": [],
-            "threads": 1 if self._tiny else self._settings.threads,
+            "threads": self._checkpoint.threads,
             "versions": versions(),
         }
 
     def close(self) -> None:
         self._model = self._processor = self._contracts = None
-
-    @cached_property
-    def _path(self) -> Path:
-        return checkpoints.locate(self._settings.model, revision=self._settings.revision)
-
-    @cached_property
-    def _dtype(self) -> Dtype:
-        return choose_dtype(self._settings.dtype, tiny=self._tiny)
 
     def _generation(self, shipped: Any, tokenizer: Any) -> Any:
         # The checkpoint's own sampling advice is for chatting; a judge does what its settings say.

@@ -1,0 +1,108 @@
+"""The checkpoint that a backend's settings choose: its place, its identity, its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from editbench.backends import checkpoints, tiny
+from editbench.backends.home import remembered
+from editbench.backends.libraries import Dtype, choose_dtype, torch_dtype
+from editbench.records import Json
+
+
+class CheckpointSettings(BaseModel):
+    """What can be set for any model that is read from a checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="hub id, folder, or tiny/... for a built-in toy")
+    revision: str | None = Field(None, description="branch, tag or commit of a hub model")
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="auto: bf16 on an accelerator, else fp32"
+    )
+    allow_pickle: bool = Field(False, description="load weights that are not safetensors")
+    trust_remote_code: bool = Field(False, description="run Python code from the model's folder")
+    threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint, its files looked up when they are first asked for. Loads no model."""
+
+    settings: CheckpointSettings
+
+    @property
+    def name(self) -> str:
+        return self.settings.model.rstrip("/").split("/")[-1]
+
+    @property
+    def tiny(self) -> bool:
+        return tiny.is_tiny(self.settings.model)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads torch is to use; None for as many as it likes."""
+        return 1 if self.tiny else self.settings.threads
+
+    @cached_property
+    def path(self) -> Path:
+        """Its folder on this machine. Raises ``BackendError``."""
+        return checkpoints.locate(self.settings.model, revision=self.settings.revision)
+
+    @cached_property
+    def dtype(self) -> Dtype:
+        return choose_dtype(self.settings.dtype, tiny=self.tiny)
+
+    @cached_property
+    def class_name(self) -> str:
+        return checkpoints.class_name(self.path)
+
+    @cached_property
+    def identity(self) -> Mapping[str, Json]:
+        """Its part of what determines a result. Reads the weights once, if not from the hub."""
+        with remembered("fingerprints") as memo:
+            weights = checkpoints.fingerprint(self.path, memo=memo)
+        local = Path(self.settings.model).expanduser().is_dir()
+        return {
+            "model": "" if local else self.settings.model,  # a folder is known by its weights
+            "weights": weights,
+            "dtype": self.dtype,
+            **({"trust_remote_code": True} if self.settings.trust_remote_code else {}),
+        }
+
+    @cached_property
+    def footprint(self) -> int:
+        """The bytes of its weights once loaded."""
+        allow_pickle = self.settings.allow_pickle
+        return checkpoints.footprint(self.path, self.dtype, allow_pickle=allow_pickle)
+
+    def values_bytes(self, count: int) -> int:
+        """Return the bytes of so many values in its dtype."""
+        return count * checkpoints.ITEM_BYTES[self.dtype]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return checkpoints.is_here(self.settings.model, revision=self.settings.revision)
+
+    def fetch(self) -> Path:
+        """Return its folder; download it if it is not here. Raises ``BackendError``."""
+        settings = self.settings
+        return checkpoints.locate(settings.model, revision=settings.revision, download=True)
+
+    def load_arguments(self) -> dict[str, Any]:
+        """Return what its library's ``from_pretrained`` is told. Raises ``BackendError``."""
+        settings = self.settings
+        checkpoints.weight_files(self.path, allow_pickle=settings.allow_pickle)
+        return {
+            "dtype": torch_dtype(self.dtype),
+            "local_files_only": True,
+            "use_safetensors": None if settings.allow_pickle else True,
+            "trust_remote_code": settings.trust_remote_code,
+        }
