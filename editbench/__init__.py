@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from editbench.api import (
         Run,
+        compare,
         list_runs,
         load_config,
         open_result,
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from editbench.engine.plan import Plan
     from editbench.errors import EditbenchError
     from editbench.records import Edit, Outcome, Pair, Reply, Verdict
+    from editbench.report.comparison import Comparison
     from editbench.report.result import RunResult
 
 __all__ = [
+    "Comparison",
     "Edit",
     "EditbenchError",
     "Outcome",
@@ -32,6 +35,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "Verdict",
+    "compare",
     "list_runs",
     "load_config",
     "open_result",
@@ -42,6 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "editbench.report.comparison",
     "RunConfig": "editbench.config",
     "EditbenchError": "editbench.errors",
     "Plan": "editbench.engine.plan",

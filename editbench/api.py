@@ -28,21 +28,28 @@ from editbench.engine import run as engine
 from editbench.engine.events import Event, RunEnded, RunStarted
 from editbench.engine.plan import Plan
 from editbench.errors import ConfigError, EditbenchError, ResultError, Stopped, StoreFull
+from editbench.report import comparison as comparisons
 from editbench.report import files, markdown
+from editbench.report.comparison import Comparison
+from editbench.report.gate import Gate, parse
 from editbench.report.result import RunResult
 from editbench.runlog import EventLog, write_environment, write_settings
 from editbench.units import format_bytes
 
 __all__ = [
+    "Comparison",
+    "Gate",
     "Run",
     "RunConfig",
     "RunResult",
     "available",
+    "compare",
     "doctor",
     "list_runs",
     "load_config",
     "open_result",
     "open_run",
+    "parse_gate",
     "plan",
     "run",
     "write_report",
@@ -304,6 +311,17 @@ def _point(point: metadata.EntryPoint) -> dict[str, str]:
         "version": distribution.version if distribution else "",
         "target": point.value,
     }
+
+
+def compare(a: RunResult | str | Path, b: RunResult | str | Path) -> Comparison:
+    """Compare two finished runs over the pairs that both scored. Raises ``ResultError``."""
+    first, second = (one if isinstance(one, RunResult) else open_result(one) for one in (a, b))
+    return comparisons.compare(first, second)
+
+
+def parse_gate(text: str) -> Gate:
+    """Read a condition on a comparison, such as ``drop > 0.2``. Raises ``ConfigError``."""
+    return parse(text)
 
 
 def write_report(result: RunResult, path: Path | None = None) -> Path:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -237,6 +237,10 @@ def describe(assembly: Assembly) -> dict[str, Json]:
         "editor": parts.editor.name,
         "judge": parts.judge.name,
         "notes": list(assembly.notes),
+        "rubric": {
+            "name": assembly.rubric.name,
+            "digest": keys.digest("rubric", asdict(assembly.rubric)),
+        },
         "scale": [assembly.rubric.low, assembly.rubric.high],
         "identities": {role: dict(identity) for role, identity in identities.items()},
     }

@@ -12,6 +12,7 @@ EditbenchError
 ├── RunLocked         another process holds the run            exit 4
 ├── ResultError       a run folder that cannot be read         exit 2
 ├── TooManyFailures   stopped early, or more failed than allowed   exit 3
+├── GateFailed        the results did not meet a condition    exit 5
 └── Stopped           asked to stop; resumable                 exit 130
 """
 
@@ -87,6 +88,12 @@ class TooManyFailures(EditbenchError):
     """The run stopped early, or finished with more failures than allowed."""
 
     exit_code = 3
+
+
+class GateFailed(EditbenchError):
+    """The results met a condition that they were to be stopped by, such as ``drop > 0.2``."""
+
+    exit_code = 5
 
 
 class Stopped(EditbenchError):

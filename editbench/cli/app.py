@@ -12,7 +12,8 @@ from editbench.cli.messages import say
 from editbench.cli.modes import Mode
 from editbench.cli.options import Settings, variable
 from editbench.cli.profiling import profile
-from editbench.cli.reading import AsJson, list_, print_json, report, show
+from editbench.cli.reading import AsJson, list_, print_json, show
+from editbench.cli.reporting import COMPARE_EXAMPLES, compare, report
 from editbench.cli.setting_up import doctor, init
 
 WELCOME = """\
@@ -125,6 +126,7 @@ def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None
 
 app.command(name="show")(command(show))
 app.command(name="report")(command(report))
+app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))
 app.command(name="list")(command(list_))
 app.command(name="doctor")(command(doctor))
 app.command(name="init")(command(init))

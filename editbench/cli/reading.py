@@ -1,11 +1,9 @@
-"""The commands that read what runs left: ``show``, ``report`` and ``list``."""
+"""The commands that read what runs left: ``show`` and ``list``."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +12,6 @@ import typer
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
 from editbench.cli.options import variable
-from editbench.errors import MachineError
 
 Out = Annotated[
     Path,
@@ -28,7 +25,6 @@ Which = Annotated[
     ),
 ]
 Kind = Literal["runs", "editors", "judges", "suites"]
-Format = Literal["md", "json", "csv"]
 
 
 def show(
@@ -54,35 +50,6 @@ def show(
         looking.show_pair(looking.find(result, pair), screen)
     else:
         print_json(looking.find(result, pair))
-
-
-def report(
-    run: Which = None,
-    *,
-    form: Annotated[Format, typer.Option("--format", "-f", help="Form.")] = "md",
-    to: Annotated[
-        Path | None, typer.Option("--to", help="File to write, instead of stdout.")
-    ] = None,
-    out: Out = Path("runs"),
-    screen: Screen,
-) -> None:
-    """Write a finished run's report: Markdown, or all its items as JSON or CSV."""
-    from editbench.api import open_result
-
-    result = open_result(run, out=out)
-    try:
-        target = to.open("w", encoding="utf-8", newline="\n") if to else nullcontext(sys.stdout)
-    except OSError as exc:
-        raise MachineError(f"cannot write {to}: {exc}") from exc
-    with target as stream:
-        if form == "csv":
-            result.to_csv(stream)
-        elif form == "json":
-            result.to_json(stream)
-        else:
-            stream.write(result.to_markdown())
-    if to:
-        say(screen.err, "written", str(to))
 
 
 def list_(

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from editbench.cli.progress import Mean
 from editbench.cli.state import Category, State
 from editbench.cli.text import inert, mean_and_margin, number
 
 if TYPE_CHECKING:
-    from editbench.api import RunResult
+    from rich.console import Console
+
+    from editbench.api import Comparison, RunResult
+
+LONGEST = 40  #: characters of a setting that two runs do not share
 
 
 def results(result: RunResult) -> Table:
@@ -53,6 +58,47 @@ def _so_far(name: str, category: Category, mean: Mean) -> list[Any]:
         str(category.failed),
         mean_and_margin(mean.value if mean.n else None, mean.margin),
     ]
+
+
+def comparison(found: Comparison, console: Console) -> None:
+    """Print two runs side by side: categories, the pairs that changed most, what else differs."""
+    for letter, name in (("a", found.a), ("b", found.b)):
+        console.print(Text.assemble((letter, "bold"), "  ", inert(name)))
+    console.print()
+    table = lined("category", "pairs", "a", "b", "b - a", "95%", "b wins", "ties", "a wins")
+    for row in found.rows():
+        if row is found.overall:
+            table.add_section()
+        ends = " ".join(f"{end:+.2f}" for end in row.interval or ()) or "-"
+        style = "bold" if row.clear else ""
+        table.add_row(
+            inert(row.name),
+            str(row.n),
+            number(row.a),
+            number(row.b),
+            Text(f"{row.difference:+.2f}", style=style),
+            ends,
+            *map(str, (row.wins, row.ties, row.losses)),
+        )
+    console.print(table)
+    if found.changes:
+        table = lined("changed most", "a", "b", "b - a")
+        for pair in found.changes:
+            table.add_row(inert(pair.id), number(pair.a), number(pair.b), f"{pair.difference:+.2f}")
+        console.print()
+        console.print(table)
+    if found.settings:
+        rows = [
+            {"differs": setting.name, "a": _said(setting.a), "b": _said(setting.b)}
+            for setting in found.settings
+        ]
+        console.print()
+        console.print(listing(rows, "differs", "a", "b"))
+
+
+def _said(value: object) -> str:
+    text = "-" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def listing(rows: Iterable[Mapping[str, object]], *columns: str) -> Table:

@@ -65,7 +65,7 @@ def _look(items: Iterable[Mapping[str, Any]]) -> _Seen:
             _keep(seen.worst, (-item["overall"], -number, item))
             _keep(seen.best, (item["overall"], -number, item))
         else:
-            seen.failures[item["state"], _short(item["error"]["message"])] += 1
+            seen.failures[item["state"], short(item["error"]["message"])] += 1
     return seen
 
 
@@ -133,7 +133,7 @@ def _top(seen: _Seen) -> list[tuple[tuple[str, str], int]]:
 def _pairs(title: str, entries: Iterable[tuple[float, int, Mapping[str, Any]]]) -> Iterator[str]:
     lines = [
         f"| {item['overall']:.2f} | {escape(item['id'])} | {escape(item['category'])} "
-        f"| {_short(item['instruction'])} | {_short(item['reason'])} |"
+        f"| {short(item['instruction'])} | {short(item['reason'])} |"
         for _, _, item in entries
     ]
     if lines:
@@ -142,7 +142,8 @@ def _pairs(title: str, entries: Iterable[tuple[float, int, Mapping[str, Any]]]) 
         yield "\n".join([*head, "|---:|---|---|---|---|", *lines])
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a quoted text escaped, and cut where it is long."""
     return escape(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
 
 

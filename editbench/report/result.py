@@ -38,11 +38,7 @@ class RunResult:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """``summary.json``; empty while the run is unfinished. Raises ``ResultError``."""
-        try:
-            value = json.loads(self._text("summary.json") or "{}")
-        except ValueError as exc:
-            raise ResultError(f"{self.folder / 'summary.json'} is damaged: {exc}") from exc
-        return dict(value)
+        return self._json("summary.json")
 
     @property
     def finished(self) -> bool:
@@ -62,23 +58,28 @@ class RunResult:
         """``run.toml`` as it stands; empty if there is none."""
         return self._text("run.toml")
 
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """``env.json``: versions, machine, models as resolved; empty if there is none."""
+        return self._json("env.json")
+
     def rows(self) -> list[Row]:
         """Return the lines of the result table, ``overall`` last; nothing while unfinished."""
         return rows(self.summary)
 
     def to_markdown(self) -> str:
         """Return the report, as in ``report.md``. Raises ``ResultError`` while unfinished."""
-        self._must_be_finished()
+        self.must_be_finished()
         return render(self)
 
     def to_csv(self, stream: IO[str]) -> None:
         """Write one row a pair. Raises ``ResultError`` while the run is unfinished."""
-        self._must_be_finished()
+        self.must_be_finished()
         write_csv(self.items(), self.items(), stream)
 
     def to_json(self, stream: IO[str]) -> None:
         """Write summary and items as one object. Raises ``ResultError`` while unfinished."""
-        self._must_be_finished()
+        self.must_be_finished()
         name, summary = dump(self.name), dump(self.summary)
         stream.write(f'{{"run": {name},\n"summary": {summary},\n"items": [')
         for number, item in enumerate(self.items()):
@@ -93,11 +94,18 @@ class RunResult:
         """Yield what the engine announced, in order, over all sessions of the run."""
         return read_lines(self.folder / "events.jsonl")
 
-    def _must_be_finished(self) -> None:
+    def must_be_finished(self) -> None:
+        """Raise ``ResultError`` while the run has no results."""
         if not self.finished:
             raise ResultError(
                 f"{self.name} is not finished", hint="run the same command again to go on with it"
             )
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._text(name) or "{}"))
+        except ValueError as exc:
+            raise ResultError(f"{self.folder / name} is damaged: {exc}") from exc
 
     def _text(self, name: str) -> str:
         try:

@@ -139,3 +139,39 @@ def test_init_writes_a_run_file_that_loads(tmp_path: Path, monkeypatch: pytest.M
     again = invoke("init", "new")
     assert again.exit_code == 2 and "--force replaces it" in again.stderr
     assert invoke("init", "new", "--force").exit_code == 0
+
+
+@pytest.fixture
+def better(out: Path) -> Path:
+    """A further run, ``better``: one pair of ``done`` went up, one down."""
+    folder = out / "better"
+    folder.mkdir()
+    (folder / "run.toml").write_text("seed = 1\n")
+    outcomes = [scored(9.5, category="物理"), scored(5.5, 2, category="物理")]
+    write_results(folder, outcomes, meta=META)
+    return out
+
+
+def test_compare_shows_both_runs_and_says_what_to_doubt(better: Path) -> None:
+    result = invoke("compare", "done", "better")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("a  done\nb  better\n")
+    row = next(line.split() for line in result.stdout.splitlines() if line.startswith("物理"))
+    assert row[:5] == ["物理", "2", "7.00", "7.50", "+0.50"] and row[-3:] == ["1", "0", "1"]
+    assert "seed" in result.stdout and "pairs in one run only: 2 in a" in result.stderr
+
+
+def test_compare_speaks_json_and_markdown(better: Path) -> None:
+    value = json.loads(invoke("compare", "done", "better", "--json").stdout)
+    assert value["overall"]["difference"] == 0.5 and value["b"] == "better"
+    text = invoke("compare", "done", "better", "-f", "md").stdout
+    assert "| 物理 | 2 | 7.00 | 7.50 | +0.50 |" in text
+
+
+def test_a_condition_decides_the_exit_code(better: Path) -> None:
+    result = invoke("compare", "better", "done", "--fail-if", "drop > 0.2")
+    assert result.exit_code == 5 and "overall: drop 0.5 > 0.2" in result.stderr
+    assert "overall" in result.stdout
+    assert invoke("compare", "better", "done", "--fail-if", "drop > 0.6").exit_code == 0
+    assert invoke("compare", "better", "done", "--fail-if", "fall > 0.6").exit_code == 2
+    assert invoke("compare", "better", "nowhere").exit_code == 2
