@@ -7,34 +7,28 @@ Nothing here prints, exits or configures logging. ``run`` blocks; inside an even
 from __future__ import annotations
 
 import os
-import shlex
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 
 from editbench import config as configs
-from editbench.assemble import Assembly, assemble, describe
+from editbench.assemble import assemble
 from editbench.backends import registry
 from editbench.config import RunConfig
 from editbench.doctor import doctor
 from editbench.engine import run as engine
-from editbench.engine.events import Event, RunEnded, RunStarted
+from editbench.engine.events import Event
 from editbench.engine.plan import Plan
-from editbench.errors import ConfigError, EditbenchError, ResultError, Stopped, StoreFull
+from editbench.errors import ConfigError, EditbenchError, ResultError
 from editbench.report import comparison as comparisons
 from editbench.report import files, markdown
 from editbench.report.comparison import Comparison
 from editbench.report.gate import Gate, parse
 from editbench.report.result import RunResult
-from editbench.runlog import EventLog, write_environment, write_settings
-from editbench.units import format_bytes
+from editbench.session import OnEvent, Run, open_run
 
 __all__ = [
     "Comparison",
@@ -55,7 +49,11 @@ __all__ = [
     "write_report",
 ]
 
-OnEvent = Callable[[Event], None]
+_SINGULAR: dict[str, registry.Kind] = {
+    "editors": "editor",
+    "judges": "judge",
+    "observers": "observer",
+}
 _KINDS: tuple[Literal["editor", "judge"], ...] = ("editor", "judge")
 
 
@@ -87,6 +85,8 @@ def load_config(
         chosen = values.get(kind)
         if isinstance(chosen, Mapping):
             problems += _backend_problems(kind, chosen)
+    for number, observer in enumerate(config.observers if config else ()):
+        problems += _problems("observer", observer.use, observer.settings(), f"observers.{number}")
     if problems or config is None:
         name = file.name if file else "the configuration"
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
@@ -107,138 +107,20 @@ def _backend_problems(kind: Literal["editor", "judge"], chosen: Mapping[str, Any
     name = chosen.get("use", model.model_fields["use"].default)
     if not isinstance(name, str):
         return []
+    return _problems(kind, name, own, kind)
+
+
+def _problems(kind: registry.Kind, name: str, own: Mapping[str, Any], at: str) -> list[str]:
     try:
-        return registry.check_settings(kind, name, own, explain=configs.explain)
+        return registry.check_settings(kind, name, own, explain=configs.explain, at=at)
     except EditbenchError as exc:
-        return [f"{kind + '.use':<24} {exc}"]
+        return [f"{at + '.use':<24} {exc}"]
 
 
 def plan(config: RunConfig, *, on_event: OnEvent | None = None) -> Plan:
     """Return what ``run`` would do. Reads the suite and the store; loads no model."""
     with assemble(config, emit=on_event or _ignore, lock=False) as assembly:
         return engine.plan_run(assembly.parts)
-
-
-class Run:
-    """A run that is open: its folder is locked and its suite checked."""
-
-    def __init__(self, assembly: Assembly, config: RunConfig, emit: OnEvent) -> None:
-        self._assembly = assembly
-        self._config = config
-        self._emit = emit
-        self._execution = engine.Execution(assembly.parts, emit)
-
-    @property
-    def name(self) -> str:
-        """The name of the run's folder."""
-        return self._assembly.name
-
-    @property
-    def folder(self) -> Path:
-        """Where the results go."""
-        return self._assembly.folder
-
-    def stop(self, *, now: bool = False) -> None:
-        """Ask to finish what is on the device and stop; with ``now``, at the next step."""
-        self._execution.stop(now=now)
-
-    async def wait(self) -> RunResult:
-        """Carry the run out to its end and write the results.
-
-        Raises ``Stopped`` after a stop, and the error that ended the run early if one did; all
-        that was finished is stored then, and the same run goes on from it.
-        """
-        start = time.time()
-        self._emit(self._started())
-        status: Literal["ok", "failed", "stopped"] = "failed"
-        summary: dict[str, Any] = {}
-        try:
-            try:
-                await self._execution.execute()
-            except* EditbenchError as group:
-                raise self._with_a_way_on(_only(group)) from None
-            if self._execution.control.stopping and self._left():
-                status = "stopped"
-                raise Stopped(f"{self.name} was stopped; everything finished is stored")
-            summary = await anyio.to_thread.run_sync(self._write)
-            failed = summary["overall"]["pairs"] - summary["overall"]["n"]
-            status = "ok" if failed <= self._config.run.max_failures else "failed"
-        finally:
-            swaps = self._execution.models.swaps
-            now = time.time()
-            self._emit(RunEnded(now, status, now - start, swaps, summary))
-        return RunResult(self.folder)
-
-    def _left(self) -> int:
-        work = self._assembly.parts.ledger.work()
-        return len(work.missing) + len(work.ready)
-
-    def _with_a_way_on(self, error: EditbenchError) -> EditbenchError:
-        """Have a full store say what is safe, what is needed and how to go on."""
-        if not isinstance(error, StoreFull):
-            return error
-        ledger = self._assembly.parts.ledger
-        work, total = ledger.work(), len(ledger)
-        missing = len(work.missing)
-        edited = sum(ledger.is_edited(index) for index in range(total))
-        more = [] if self._config.memory.spill is None else ["--spill-budget", "SIZE"]
-        command = shlex.join(["editbench", "run", str(self.folder / "run.toml"), *more])
-        return StoreFull(
-            str(error),
-            problems=[
-                f"{edited} of {total} edits and {work.done} of {total} scores are stored and safe",
-                f"{missing} more edits need about {format_bytes(missing * work.edit_bytes)}",
-            ],
-            hint=f"{error.hint}; to go on: {command}",
-        )
-
-    def _started(self) -> RunStarted:
-        parts, ledger = self._assembly.parts, self._assembly.parts.ledger
-        return RunStarted(
-            time.time(),
-            self.name,
-            str(self.folder),
-            self._assembly.suite.name,
-            parts.editor.name,
-            parts.judge.name,
-            categories=ledger.count(lambda index: True),
-            reused_edits=ledger.count(ledger.is_edited),
-            reused_scores=ledger.count(ledger.is_scored),
-            notes=self._assembly.notes,
-        )
-
-    def _write(self) -> dict[str, Any]:
-        outcomes = self._assembly.parts.ledger.outcomes()
-        return files.write_results(self.folder, outcomes, meta=describe(self._assembly))
-
-
-@asynccontextmanager
-async def open_run(config: RunConfig, *, on_event: OnEvent | None = None) -> AsyncIterator[Run]:
-    """Open a run: check the suite, lock the folder, find what is finished. Loads no model.
-
-    ``on_event`` gets every event on the event loop's thread and must not block.
-    """
-    log = EventLog()
-    show = on_event or _ignore
-
-    def emit(event: Event) -> None:
-        log.write(event)
-        show(event)
-
-    def emit_from_thread(event: Event) -> None:
-        anyio.from_thread.run_sync(emit, event)
-
-    manager = assemble(config, emit=emit_from_thread, lock=True)
-    assembly = await anyio.to_thread.run_sync(manager.__enter__)
-    try:
-        log.open(assembly.folder / "events.jsonl")
-        write_settings(assembly.folder, config)
-        write_environment(assembly.folder, describe(assembly))
-        yield Run(assembly, config, emit)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
-            log.close()
 
 
 def run(config: RunConfig, *, on_event: OnEvent | None = None) -> RunResult:
@@ -286,7 +168,7 @@ def _last_written(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder / "run.toml", folder))
 
 
-def available(kind: Literal["editors", "judges", "suites"]) -> list[dict[str, str]]:
+def available(kind: Literal["editors", "judges", "suites", "observers"]) -> list[dict[str, str]]:
     """Return what can be named in a run: name, distribution, version and target of each."""
     if kind == "suites":
         own = {
@@ -299,7 +181,7 @@ def available(kind: Literal["editors", "judges", "suites"]) -> list[dict[str, st
         return [own, *(_point(point) for point in points)]
     return [
         {"name": row[0], "distribution": row[1], "version": row[2], "target": row[3]}
-        for row in registry.names("editor" if kind == "editors" else "judge")
+        for row in registry.names(_SINGULAR[kind])
     ]
 
 
@@ -330,12 +212,6 @@ def write_report(result: RunResult, path: Path | None = None) -> Path:
     with files.replaced(target) as stream:
         stream.write(markdown.render(result, run=result.name))
     return target
-
-
-def _only(group: BaseExceptionGroup[EditbenchError]) -> EditbenchError:
-    """Return the first error of a group; the others came of the same stop."""
-    first = group.exceptions[0]
-    return _only(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _ignore(event: Event) -> None:

@@ -168,7 +168,7 @@ def run_name(config: RunConfig, suite: Suite, editor: Model, judge: Model) -> st
     """Return the name of the run's folder: the same settings always have the same one."""
     if config.run.name:
         return config.run.name
-    settings = config.model_dump(mode="json", exclude={"memory", "run"})
+    settings = config.model_dump(mode="json", exclude={"memory", "observers", "run"})
     for section in ("editor", "judge"):
         settings[section].pop("batch", None)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]

@@ -95,6 +95,17 @@ class JudgeConfig(BackendConfig):
     rubric: str = Field("default", description="name of a rubric, or a TOML file with your own")
 
 
+class ObserverConfig(BaseModel):
+    """What else is told of everything that happens, such as a tracker; its settings beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str = Field(description="name, pkg.module:Factory or file.py:Factory")
+
+    def settings(self) -> dict[str, Json]:
+        """Return what the observer itself is to check and use."""
+        return dict(self.model_extra or {})
+
+
 class MemoryConfig(_Section):
     """How much may be held where."""
 
@@ -146,6 +157,11 @@ class RunConfig(_Section):
     )
     editor: EditorConfig = EditorConfig()
     judge: JudgeConfig = JudgeConfig()
+    observers: list[
+        Annotated[
+            ObserverConfig, BeforeValidator(lambda v: {"use": v} if isinstance(v, str) else v)
+        ]
+    ] = Field(default_factory=list, description="told of every event, such as trackers")
     memory: MemoryConfig = MemoryConfig()
     run: RunSection = RunSection()
 

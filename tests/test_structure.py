@@ -30,7 +30,15 @@ MAY_IMPORT = {
     "errors": set(),
     "units": set(),
 }
-MEET = {"api", "assemble", "doctor", "runlog", "__init__"}  # where the parts meet: all but cli
+MEET = {
+    "api",
+    "session",
+    "observers",
+    "assemble",
+    "doctor",
+    "runlog",
+    "__init__",
+}  # where the parts meet: all but cli
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "llguidance", "tokenizers"}
 HEAVY |= {"safetensors", "huggingface_hub"}
 

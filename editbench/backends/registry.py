@@ -16,14 +16,14 @@ from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from editbench.errors import BackendError, ConfigError
+from editbench.errors import BackendError, ConfigError, EditbenchError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     Explain = Callable[[ValidationError, type[BaseModel], str], list[str]]
 
-Kind = Literal["editor", "judge"]
+Kind = Literal["editor", "judge", "observer"]
 Factory = Callable[[Any], Any]
 
 # Also found when the installed metadata is older than the source, as after a pull.
@@ -35,6 +35,7 @@ _BUILT_IN: dict[Kind, dict[str, str]] = {
     "judge": {
         "transformers": "editbench.backends.transformers_judge:TransformersJudge",
     },
+    "observer": {},
 }
 
 
@@ -80,21 +81,24 @@ def find(kind: Kind, name: str) -> Factory:
 
 
 def check_settings(
-    kind: Kind, name: str, values: Mapping[str, Any], *, explain: Explain
+    kind: Kind, name: str, values: Mapping[str, Any], *, explain: Explain, at: str = ""
 ) -> list[str]:
-    """Return each problem of a backend's settings as a line, in the words of ``explain``."""
+    """Return each problem of a backend's settings as a line, in the words of ``explain``.
+
+    ``at`` is where the settings stand in a run file, if not under the kind's name.
+    """
     from pydantic import ValidationError
 
     settings: type[BaseModel] = find(kind, name).Settings  # type: ignore[attr-defined]
     try:
         settings.model_validate(values)
     except ValidationError as exc:
-        return explain(exc, settings, f"{kind}.")
+        return explain(exc, settings, f"{at or kind}.")
     return []
 
 
 def make(kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
-    """Return an Editor or a Judge with these settings. Raises ``BackendError``, ``ConfigError``."""
+    """Return what a name stands for, set so. Raises ``BackendError``, ``ConfigError``."""
     from pydantic import ValidationError
 
     factory: Any = find(kind, name)
@@ -103,7 +107,16 @@ def make(kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
     except ValidationError as exc:
         lines = [f"{'.'.join(map(str, e['loc']))}  {e['msg']}" for e in exc.errors()]
         raise ConfigError(f"the {kind} {name!r} cannot be set like this", problems=lines) from exc
-    return factory(settings)
+    try:
+        return factory(settings)
+    except EditbenchError:
+        raise
+    except Exception as exc:  # another's code, such as an import of what is not installed
+        line = (str(exc).strip().splitlines() or [""])[0]
+        raise BackendError(
+            f"the {kind} {name!r} cannot be made: {type(exc).__name__}: {line}",
+            hint="the fault is in its own code or in what it needs; -v shows where",
+        ) from exc
 
 
 def _offers(kind: Kind) -> list[_Offer]:
@@ -135,7 +148,8 @@ def _unknown(kind: Kind, name: str) -> BackendError:
     near = get_close_matches(name, known, n=1)
     return BackendError(
         f"there is no {kind} {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
-        hint=f"installed: {', '.join(known)}; or write pkg.module:Factory or file.py:Factory",
+        hint=f"installed: {', '.join(known) or 'none'}; or write pkg.module:Factory or "
+        "file.py:Factory",
     )
 
 

@@ -65,6 +65,15 @@ class Settings:
         str | None,
         flag("rubric", help="How the judge is to score.", panel=WHAT, metavar="NAME|FILE"),
     ] = None
+    observer: Annotated[
+        list[str] | None,
+        flag(
+            "observer",
+            help="Also told of every event, such as a tracker. Repeat for more.",
+            panel=HOW,
+            metavar="NAME|FILE:CLASS",
+        ),
+    ] = None
     set: Annotated[
         list[str] | None,
         flag(
@@ -241,6 +250,7 @@ MEANING: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
     "spill_budget": _at("memory.spill"),
     "spill_dir": _at("memory.folder"),
     "keep": _at("memory.keep"),
+    "observer": _at("observers"),
     "out": _at("run.out"),
     "name": _at("run.name"),
     "retries": _at("run.retries"),

@@ -24,7 +24,7 @@ Which = Annotated[
         metavar="[RUN]", help="A run's folder or its name; without one, the latest run."
     ),
 ]
-Kind = Literal["runs", "editors", "judges", "suites"]
+Kind = Literal["runs", "editors", "judges", "suites", "observers"]
 
 
 def show(
@@ -59,7 +59,7 @@ def list_(
     as_json: AsJson = False,
     screen: Screen,
 ) -> None:
-    """List runs, or the editors, judges and suites that can be named."""
+    """List runs, or the editors, judges, suites and observers that can be named."""
     from editbench.api import available
     from editbench.cli import looking, tables
 
