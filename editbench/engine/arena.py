@@ -6,7 +6,6 @@ Does not cover what the weights are (see leaves) or when they move (see residenc
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from editbench.engine.leaves import Group
+from editbench.engine.pages import MappedFiles, trim_heap
 from editbench.engine.placement import aligned
 from editbench.errors import OutOfMemory
 from editbench.units import format_bytes
@@ -75,28 +75,27 @@ def fill(layout: Layout, memory: torch.Tensor) -> None:
 
     Each original is let go of as it lands, so that host memory peaks at the arena and one group.
     """
-    dropped = 0
+    dropped, files = 0, MappedFiles()
     for group, offset in layout.groups:
-        copy_out(group, memory[offset : offset + group.bytes])
+        source = group_bytes(group)
+        memory[offset : offset + group.bytes] = source
+        files.let_go(source.data_ptr(), group.bytes)
         _bind(group, memory, offset)
         dropped += group.bytes
         if dropped >= _TRIM:
             dropped = 0
-            _trim()
-    _trim()
+            trim_heap()
+    trim_heap()
 
 
-def copy_out(group: Group, target: torch.Tensor) -> None:
-    """Copy a group's bytes to ``target``, leaving the model as it is."""
+def group_bytes(group: Group) -> torch.Tensor:
+    """Return a view of a group's bytes where they are now."""
     import torch
 
-    if not group.bytes:
-        return
     leaf = group.leaves[0]
     start = leaf.tensor.storage_offset() * leaf.tensor.element_size() - leaf.offset
-    source = torch.empty(0, dtype=torch.uint8)
-    source.set_(leaf.tensor.untyped_storage(), start, (group.bytes,), (1,))
-    target.copy_(source)
+    view = torch.empty(0, dtype=torch.uint8)
+    return view.set_(leaf.tensor.untyped_storage(), start, (group.bytes,), (1,))
 
 
 def bind(layout: Layout, memory: torch.Tensor) -> None:
@@ -171,9 +170,3 @@ def _filler(dtype: torch.dtype, place: torch.device) -> torch.Tensor:
             return torch.full((), float("nan")).to(dtype).to(place)
     # Packed formats know neither NaN nor conversion: their zero bits must do, under the guard.
     return torch.zeros(dtype.itemsize, dtype=torch.uint8, device=place).view(dtype)[0]
-
-
-def _trim() -> None:
-    # Without it glibc keeps what the originals leave, and the peak is twice the model.
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -292,7 +292,7 @@ class ResidencyManager:
     def _copy_fixed(self, fixed: Layout, home: torch.Tensor) -> None:
         staged = arena.host_memory(fixed.bytes)
         for group, offset in fixed.groups:
-            arena.copy_out(group, staged[offset : offset + group.bytes])
+            staged[offset : offset + group.bytes] = arena.group_bytes(group)
         with self._device_errors("copying buffers"):
             self.device.copy(home, staged)
             self.device.synchronize()
