@@ -6,7 +6,8 @@ Only where they overlap does a change of model copy anything, and addresses neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Extent(NamedTuple):
 
 
 Extents = tuple[Extent, ...]  #: disjoint, ascending, none of them empty
+Together = Collection[str]  #: models that have to be on the device at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +56,74 @@ def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def overlay(sizes: Mapping[str, int], *, capacity: int) -> Placement:
+def overlay(
+    sizes: Mapping[str, int], *, capacity: int, together: Collection[Together] = ()
+) -> Placement:
     """Place models of these sizes, in bytes, into at most ``capacity`` bytes.
 
     If all fit they lie side by side and nothing moves after the first load. Otherwise they are
-    laid from alternating ends of the whole capacity. Raises ``DoesNotFit`` if one of them is
-    larger than that.
+    laid from alternating ends of the whole capacity; those that are needed ``together`` side by
+    side from one end, first those that several such sets share. Raises ``DoesNotFit`` if a model,
+    or a set of them, is larger than the capacity.
     """
     room = max(capacity, 0) // ALIGNMENT * ALIGNMENT
     wanted = {name: aligned(size) for name, size in sizes.items()}
-    for name, size in wanted.items():
-        if size > room:
-            raise DoesNotFit(
-                f"{name} needs {format_bytes(size)} on the device, which has "
-                f"{format_bytes(room)} for weights",
-                hint="raise memory.device_budget, or choose a smaller or quantized model",
-            )
-    together = sum(wanted.values())
-    extents: dict[str, Extent] = {}
-    if together <= room:
-        start = 0
-        for name, size in wanted.items():
-            extents[name] = Extent(start, start + size)
-            start += size
-        return Placement(together, extents)
-    for index, (name, size) in enumerate(wanted.items()):
-        extents[name] = Extent(room - size, room) if index % 2 else Extent(0, size)
+    for names in [*({name} for name in wanted), *together]:
+        _must_fit({name: wanted[name] for name in names}, room)
+    if (whole := sum(wanted.values())) <= room:
+        ends = itertools.accumulate(wanted.values())
+        pairs = zip(wanted.items(), ends, strict=True)
+        return Placement(whole, {name: Extent(end - size, end) for (name, size), end in pairs})
+    family = {name: {name} for name in wanted}  # needed together, directly or through others
+    for names in together:
+        joined = set[str]().union(*(family[name] for name in names))
+        family.update(dict.fromkeys(joined, joined))
+    first = {name: next(other for other in wanted if other in family[name]) for name in wanted}
+    turns = list(dict.fromkeys(first.values()))
+    stacked = _stacked(wanted, together)
+    for name, extent in stacked.items():
+        if extent.end > room:
+            raise _too_small(name, extent.end, room)
+    extents = {
+        name: extent
+        if turns.index(first[name]) % 2 == 0
+        else Extent(room - extent.end, room - extent.start)
+        for name, extent in ((name, stacked[name]) for name in wanted)
+    }
     return Placement(room, extents)
+
+
+def largest(sizes: Mapping[str, int], together: Collection[Together] = ()) -> int:
+    """Return the least capacity, in bytes, that these models can take turns in."""
+    alone = [{name} for name in sizes]
+    return max(
+        (sum(aligned(sizes[name]) for name in each) for each in (*alone, *together)), default=0
+    )
+
+
+def _stacked(sizes: Mapping[str, int], together: Collection[Together]) -> dict[str, Extent]:
+    """Put each model above those that it is needed together with."""
+    beside = {
+        name: set[str]().union(*(each for each in together if name in each)) for name in sizes
+    }
+    placed: dict[str, Extent] = {}
+    for name in sorted(sizes, key=lambda name: -len(beside[name])):
+        start = max((placed[other].end for other in beside[name] & placed.keys()), default=0)
+        placed[name] = Extent(start, start + sizes[name])
+    return placed
+
+
+def _must_fit(sizes: Mapping[str, int], room: int) -> None:
+    if (size := sum(sizes.values())) > room:
+        raise _too_small(" with ".join(sizes), size, room)
+
+
+def _too_small(name: str, size: int, room: int) -> DoesNotFit:
+    return DoesNotFit(
+        f"{name} needs {format_bytes(size)} on the device, which has "
+        f"{format_bytes(room)} for weights",
+        hint="raise memory.device_budget, or choose a smaller or quantized model",
+    )
 
 
 def claim(placement: Placement, held: Mapping[str, Extents], *, name: str) -> Claim:

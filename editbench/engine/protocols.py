@@ -83,6 +83,43 @@ class Editor(Model, Protocol):
         """Return one image for each request, in order. Raises ``Stopped``, ``OutOfMemory``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an editor's work for which the device needs only some of its modules."""
+
+    name: str  #: one word, such as ``encode``
+    modules: Mapping[str, int]  #: those it needs, named as in ``modules()``, with their bytes
+
+
+class PartedEditor(Editor, Protocol):
+    """An editor that can also work in parts, each for all pairs before the next one starts.
+
+    Optional. An edit made in parts is the same to the last bit as one that ``edit`` makes of one
+    request.
+    """
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The parts in order, known before ``load``; empty if this model has none."""
+
+    @property
+    def state_form(self) -> str:
+        """Two editors of one identity read each other's states if this is equal."""
+
+    def state_bytes(self, width: int, height: int) -> int:
+        """Estimated bytes of the largest state on the way of a request of this size."""
+
+    def run_part(self, part: str, request: EditRequest, state: bytes, *, stop: Stop) -> bytes:
+        """Return the state that a part, but not the last one, makes of the state before it.
+
+        What a state holds is for the editor alone to know; the first part gets an empty one.
+        Raises ``Stopped``, ``OutOfMemory``.
+        """
+
+    def finish_parts(self, request: EditRequest, state: bytes, *, stop: Stop) -> Image:
+        """Return the edit that the last part makes of the state before it."""
+
+
 @runtime_checkable
 class Judge(Model, Protocol):
     """A vision-language judge."""

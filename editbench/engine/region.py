@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from editbench.engine.devices import Device, Stop, never
-from editbench.engine.placement import Claim, Extents, Placement, aligned, claim, overlay, subtract
+from editbench.engine.placement import (
+    Claim,
+    Extents,
+    Placement,
+    Together,
+    aligned,
+    claim,
+    largest,
+    overlay,
+    subtract,
+)
 from editbench.errors import DoesNotFit
 from editbench.units import format_bytes
 
@@ -31,6 +41,7 @@ class Region:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._sizes: dict[str, int] = {}
+        self._together: Collection[Together] = ()
         self._reserve = 0
         self._tight = False
         self._limit = 0  # bytes it might have had when it was allocated
@@ -48,10 +59,13 @@ class Region:
         """Whether the models no longer fit in it as they are. Raises ``DoesNotFit``."""
         return self._memory is not None and not self._suits(self._wanted())
 
-    def plan(self, sizes: Mapping[str, int], *, reserve: int) -> Placement:
+    def plan(
+        self, sizes: Mapping[str, int], *, together: Collection[Together], reserve: int
+    ) -> Placement:
         """Take note of all sizes and place them. Raises ``DoesNotFit`` and notes nothing."""
-        placement = overlay(sizes, capacity=self._capacity(sizes, reserve))
-        self._sizes, self._reserve = dict(sizes), reserve
+        capacity = self._capacity(sizes, together, reserve)
+        placement = overlay(sizes, capacity=capacity, together=together)
+        self._sizes, self._together, self._reserve = dict(sizes), together, reserve
         return placement
 
     def resize(self, name: str, size: int) -> None:
@@ -73,7 +87,7 @@ class Region:
         """
         placement = self._wanted()
         if self._memory is None:
-            limit = self._capacity(self._sizes, self._reserve)
+            limit = self._capacity(self._sizes, self._together, self._reserve)
             self._memory = self._device.allocate(placement.capacity)
             self._limit = limit
             log.debug("the region on %s is %s", self._device.name, format_bytes(self.bytes))
@@ -101,30 +115,33 @@ class Region:
         self._held.clear()
 
     def tighten(self) -> bool:
-        """From the next load on take no more than the largest model needs.
+        """From the next load on take no more than the largest model, or set of them, needs.
 
         Returns whether that gives memory back.
         """
-        least = max((aligned(size) for size in self._sizes.values()), default=0)
+        least = largest(self._sizes, self._together)
         self._tight = self._tight or self.bytes > least
         return self.bytes > least
 
-    def _capacity(self, sizes: Mapping[str, int], reserve: int) -> int:
+    def _capacity(
+        self, sizes: Mapping[str, int], together: Collection[Together], reserve: int
+    ) -> int:
         room = self._device.free() + self.bytes - reserve
-        needs = sorted(aligned(size) for size in sizes.values())
+        least = largest(sizes, together)
         if self._tight:
-            return min(room, needs[-1])
-        if sum(needs) <= room:
+            return min(room, least)
+        if sum(map(aligned, sizes.values())) <= room:
             return room
-        return max(room - BUFFERS, min(room, needs[-1]))
+        return max(room - BUFFERS, min(room, least))
 
     def _wanted(self) -> Placement:
         if self._memory is not None:
             with suppress(DoesNotFit):
-                placement = overlay(self._sizes, capacity=self._limit)
+                placement = overlay(self._sizes, capacity=self._limit, together=self._together)
                 if self._suits(placement):
                     return placement
-        return overlay(self._sizes, capacity=self._capacity(self._sizes, self._reserve))
+        capacity = self._capacity(self._sizes, self._together, self._reserve)
+        return overlay(self._sizes, capacity=capacity, together=self._together)
 
     def _suits(self, placement: Placement) -> bool:
         return placement.capacity <= self.bytes and all(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ from editbench.engine import arena
 from editbench.engine.arena import Layout
 from editbench.engine.devices import Device, Stop, never
 from editbench.engine.leaves import Loose, leaves, loose
-from editbench.engine.placement import Placement, aligned, overlay, total
+from editbench.engine.placement import Placement, Together, aligned, overlay, total
 from editbench.engine.region import Region
 from editbench.engine.seals import Seal, guard
 from editbench.errors import MachineError, NotResident, OutOfMemory
@@ -79,7 +79,9 @@ class ResidencyManager:
     ) -> None:
         self.device = device
         self.moves: list[Move] = []  #: every change so far
-        self.working: dict[str, int] = {}  #: most bytes that a step of each model took
+        self.working: dict[
+            str, int
+        ] = {}  #: most bytes that a step took, by its models joined with +
         self._verify = verify
         self._clock = clock
         self._models: dict[str, _Model] = {}
@@ -111,16 +113,23 @@ class ResidencyManager:
         """Bytes copied from the device to the host: 0, always."""
         return self.device.copied_back
 
-    def plan(self, sizes: Mapping[str, int], *, reserve: int = 0) -> Placement:
+    def plan(
+        self,
+        sizes: Mapping[str, int],
+        *,
+        together: Collection[Together] = (),
+        reserve: int = 0,
+    ) -> Placement:
         """Say how many bytes the models will have, before all of them are there.
 
-        Estimates do: adopting a model corrects its size. ``reserve`` bytes of the device stay free
-        for what models need beside their weights. Raises ``DoesNotFit``.
+        Estimates do: adopting a model corrects its size. Models that are needed ``together`` do not
+        displace each other. ``reserve`` bytes of the device stay free for what models need beside
+        their weights. Raises ``DoesNotFit``.
         """
         if self.device.unified:
             return overlay(sizes, capacity=sum(map(aligned, sizes.values())))
         known = {name: model.moving.bytes for name, model in self._models.items()}
-        return self._region.plan({**sizes, **known}, reserve=reserve)
+        return self._region.plan({**sizes, **known}, together=together, reserve=reserve)
 
     def adopt(self, name: str, modules: Mapping[str, Any]) -> int:
         """Take charge of a loaded model and return its bytes on the device, alignment included.
@@ -175,18 +184,24 @@ class ResidencyManager:
         return move
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[None]:
-        """Keep a model where it is for the length of a step. Raises ``NotResident``."""
-        model = self._model(name)
-        if not model.resident:
-            raise NotResident(f"{name} is not on {self.device.name}", hint="acquire it first")
-        model.leases += 1
+    def lease(self, *names: str) -> Iterator[None]:
+        """Keep models where they are for the length of a step. Raises ``NotResident``."""
+        models = [self._model(name) for name in names]
+        for model in models:
+            if not model.resident:
+                raise NotResident(
+                    f"{model.name} is not on {self.device.name}", hint="acquire it first"
+                )
+        for model in models:
+            model.leases += 1
         self.device.mark()
         try:
             yield
         finally:
-            self.working[name] = max(self.working.get(name, 0), self.device.taken())
-            model.leases -= 1
+            step = "+".join(names)
+            self.working[step] = max(self.working.get(step, 0), self.device.taken())
+            for model in models:
+                model.leases -= 1
 
     def evict(self, name: str) -> None:
         """Take a model off the device; nothing is copied. A model that never moves stays.

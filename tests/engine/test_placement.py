@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import pytest
@@ -14,6 +15,7 @@ from editbench.engine.placement import (
     aligned,
     claim,
     intersect,
+    largest,
     overlay,
     subtract,
     total,
@@ -91,6 +93,40 @@ def test_after_the_first_loads_only_the_overlap_moves(
         shared = placement.overlap("a", "b")
         assert moved == (placement.extents[name].bytes if turn < 2 else shared)
         held = load(placement, held, name)
+
+
+SETS = st.lists(st.frozensets(st.sampled_from("abcd"), min_size=1), max_size=4)
+
+
+@given(sizes=SIZES, sets=SETS, data=st.data())
+def test_models_needed_together_share_no_byte_and_a_set_that_is_too_large_is_refused(
+    sizes: dict[str, int], sets: list[frozenset[str]], data: st.DataObject
+) -> None:
+    together = [names for names in sets if names <= sizes.keys()]
+    capacity = data.draw(st.integers(0, sum(map(aligned, sizes.values())) + 2000))
+    least = largest(sizes, together)
+    try:
+        placement = overlay(sizes, capacity=capacity, together=together)
+    except DoesNotFit:
+        # Sets that share several models in different ways may need more than the largest of them.
+        assert capacity // ALIGNMENT * ALIGNMENT < least or len(together) > 2
+        return
+    assert capacity >= placement.capacity >= least
+    for names in together:
+        extents = sorted(placement.extents[name] for name in names)
+        used = [extent for extent in extents if extent.bytes]
+        assert all(one.end <= other.start for one, other in itertools.pairwise(used))
+
+
+def test_what_all_sets_share_lies_outside_of_what_they_change() -> None:
+    unit = ALIGNMENT
+    sizes = {"text": 4 * unit, "transformer": 6 * unit, "vae": unit, "judge": 5 * unit}
+    together = [("text", "vae"), ("transformer", "vae")]
+    extents = overlay(sizes, capacity=8 * unit, together=together).extents
+    assert extents["vae"] == (0, unit)
+    assert extents["text"] == (unit, 5 * unit)
+    assert extents["transformer"] == (unit, 7 * unit)
+    assert extents["judge"] == (3 * unit, 8 * unit)
 
 
 EXTENTS = st.lists(st.integers(0, 60), max_size=8, unique=True).map(
