@@ -13,11 +13,11 @@ import tomli_w
 
 from editbench.config import RunConfig
 from editbench.doctor import machine, versions
-from editbench.engine.events import Checking, Event, Memory
+from editbench.engine.events import Checking, Event, Memory, Moving
 from editbench.records import Json
 from editbench.report.files import replaced
 
-QUIET = (Checking, Memory)  #: readings of a gauge, of no use afterwards
+QUIET = (Checking, Memory, Moving)  #: readings of a gauge, of no use afterwards
 
 
 class EventLog:

@@ -10,7 +10,7 @@ import pytest
 
 from editbench import api
 from editbench.config import layered
-from editbench.engine.events import Planned, RunEnded, RunStarted, Swapped
+from editbench.engine.events import Planned, Recalled, RunEnded, RunStarted, Swapped
 from editbench.engine.store import Store
 from editbench.errors import RunLocked, SuiteError
 from tests.runs import TINY, make, pairs, places, results
@@ -67,6 +67,16 @@ def test_one_more_pair_costs_one_more_pair(tmp_path: Path) -> None:
     again = make(tmp_path, pairs(tmp_path / "x", ["cow", "ant", "bee"]))
     assert (again.count("edit"), again.count("score")) == (1, 1)
     assert list(again.items()) == ["cow", "ant", "bee"]
+
+
+def test_a_resumed_run_tells_what_its_reused_scores_say(tmp_path: Path) -> None:
+    first = make(tmp_path, pairs(tmp_path / "x", ["ant", "bee", "cow"]))
+    scores = [item["overall"] for item in first.items().values() if item["state"] == "ok"]
+    again = make(tmp_path, pairs(tmp_path / "x", ["ant", "bee", "cow", "dog"]))
+    (recalled,) = [event for event in again.events if isinstance(event, Recalled)]
+    assert sum(recalled.counts.values()) == len(scores) > 0
+    assert sum(recalled.sums.values()) == pytest.approx(sum(scores))
+    assert sum(recalled.squares.values()) == pytest.approx(sum(score**2 for score in scores))
 
 
 def test_two_runs_share_their_work(tmp_path: Path) -> None:

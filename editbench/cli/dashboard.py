@@ -1,7 +1,7 @@
 """Draws the state of a run for a terminal of any size. Pure: the same state, the same picture.
 
-Never wider or taller than asked. As the height shrinks it drops recent lines, what is resident,
-categories, the memory line and the table of phases, in this order.
+Never wider or taller than asked. As the height shrinks it drops the picture, recent lines, what is
+resident, categories, the memory line and the table of phases, in this order.
 """
 
 from __future__ import annotations
@@ -13,14 +13,23 @@ from typing import NamedTuple
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from editbench.cli.progress import Progress
-from editbench.cli.state import Category, Line, State
-from editbench.cli.text import duration, inert, mean_and_margin, number, of_bytes, plain
+from editbench.cli.shapes import Sparkline, bar, grid, table, two_sides
+from editbench.cli.state import Category, Line, State, describe_doing
+from editbench.cli.text import (
+    counted,
+    duration,
+    inert,
+    mean_and_margin,
+    number,
+    of_bytes,
+    plain,
+)
 from editbench.engine.events import Memory
+from editbench.units import format_bytes
 
 MEDIUM = (80, 16)  #: columns and rows from which there are tables
 FULL = (110, 30)  #: columns and rows from which there is a frame and more columns
@@ -28,7 +37,15 @@ HEAD, HELP = 2, 1  #: rows that always stand
 PHASES = 6  #: rows of the phases: a gap, names, a rule and three phases
 TABLE = 3  #: rows of a table before its first line: a gap, names and a rule
 BAR = 12  #: columns of a category's bar
+PACE = 10  #: columns of a sparkline
 FRAME = 4  #: columns of the frame; two rows
+ECHO = 3  #: columns that stay free at the end of the last line, where a terminal echoes ctrl-c
+
+HELPS = (
+    "ctrl-c: finish these items, stop   twice: stop now   run again to continue",
+    "ctrl-c: finish these, stop   twice: stop now",
+    "ctrl-c: stop, twice: at once",
+)
 
 
 class Rows(NamedTuple):
@@ -46,7 +63,7 @@ def view(state: State, width: int, height: int) -> RenderableType:
     if width < 1 or height < 1:
         return Group()
     if width < MEDIUM[0] or height < MEDIUM[1]:
-        return Group(*list(_compact(state, width))[:height])
+        return Group(*_compact(state, width, height))
     if width < FULL[0] or height < FULL[1]:
         return _tables(state, width, height, full=False)
     inside = _tables(state, width - FRAME, height - 2, full=True)
@@ -59,12 +76,14 @@ def fit(state: State, height: int) -> Rows:
     if left < PHASES:
         return Rows()
     left -= PHASES
+    doing = state.doing is not None and left >= 1  # nothing is more worth a row than a swap
+    left -= doing
     memory = bool(state.memory) and left >= 2
     left -= 2 * memory
     categories = min(len(state.categories), max(0, left - TABLE))
     left -= categories and TABLE + categories
-    resident = left >= 1 and categories == len(state.categories)
-    left -= resident
+    resident = doing or (left >= 1 and categories == len(state.categories))
+    left -= resident and not doing
     lines = max(0, min(len(state.lines), left - 1)) if resident else 0
     return Rows(True, memory, resident, categories, lines)
 
@@ -77,31 +96,42 @@ def _tables(state: State, width: int, height: int, *, full: bool) -> Group:
     if rows.memory and state.memory:
         parts += [Text(), _memory(state.memory, width)]
     if rows.resident:
-        parts.append(_resident(state))
+        parts.append(_resident(state, width))
     if rows.categories:
-        parts += [Text(), _categories(state, width, rows.categories)]
+        parts += [Text(), _categories(state, width, rows.categories, full=full)]
     if rows.lines:
         parts += [Text(), *(_recent(line) for line in state.lines[-rows.lines :])]
-    return Group(*parts, _help(state))
+    return Group(*parts, _help(state, width))
 
 
-def _compact(state: State, width: int) -> Iterator[RenderableType]:
-    yield _overall(state, width, short=True)
+def _compact(state: State, width: int, height: int) -> list[RenderableType]:
+    """The essentials; then categories if there is room for all, and what happened last."""
+    top: list[RenderableType] = [_overall(state, width, short=True), *_facts(state, width)]
+    top.append(_resident(state, width))
+    left = height - len(top) - HELP
+    if 0 < len(state.categories) < left:
+        top.append(_short_categories(state, width))
+        left -= len(state.categories)
+    if left > 0:
+        top += [_recent(line) for line in state.lines[-left:]]
+    return [*top, _help(state, width)] if left >= 0 else top[:height]
+
+
+def _facts(state: State, width: int) -> Iterator[Text]:
     edit, score = _marker(state.edit), _marker(state.score)
     facts = [
-        f"{edit or score} edit {state.edit.finished}/{state.edit.total}",
+        f"{edit or score} edit {state.edit.finished}/{state.edit.total}".strip(),
         f"score {state.score.finished}/{state.score.total}",
         f"swaps {_swaps(state)}",
         f"failed {state.failed}",
     ]
-    yield inert("  ".join(facts).strip())
-    yield _resident(state)
-    yield _help(state)
+    rows = [facts] if len("  ".join(facts)) <= width else [facts[:2], facts[2:]]
+    return (inert("  ".join(row)) for row in rows)
 
 
 def _title(state: State, width: int) -> RenderableType:
     left = inert(f"editbench · {state.suite} · {state.editor} -> {state.judge}", "bold")
-    return _two_sides(left, inert(f"run {state.run}", "dim"), width)
+    return two_sides(left, inert(f"run {state.run}", "dim"), width)
 
 
 def _overall(state: State, width: int, *, short: bool = False) -> RenderableType:
@@ -113,13 +143,13 @@ def _overall(state: State, width: int, *, short: bool = False) -> RenderableType
         facts.insert(2, f"batch {state.batch}/{batches}" if batches > 1 and state.batch else "")
         facts[3] += " elapsed"
     text = "  ".join(fact for fact in facts if fact)
-    bar = max(0, min(60, width - len(text) - 7))
-    grid = _grid(width)
-    grid.add_column(width=3)
-    grid.add_column(width=bar)
-    grid.add_column(justify="right", ratio=1, no_wrap=True, overflow="ellipsis")
-    grid.add_row("all", _bar(state.steps_done, state.steps, bar), Text(text))
-    return grid
+    room = max(0, min(60, width - len(text) - 7))
+    line = grid(width)
+    line.add_column(width=3)
+    line.add_column(width=room)
+    line.add_column(justify="right", ratio=1, no_wrap=True, overflow="ellipsis")
+    line.add_row("all", bar(state.steps_done, state.steps, room), Text(text))
+    return line
 
 
 def _left(state: State) -> str:
@@ -131,34 +161,36 @@ def _left(state: State) -> str:
 
 
 def _phases(state: State, width: int, *, full: bool) -> Table:
-    table = _table(width)
-    table.add_column("phase", ratio=2, no_wrap=True)
-    names = ["done", "reused", "failed", "per min", "median"]
+    made = table(width)
+    made.add_column("phase", no_wrap=True)
+    names = ["done", "reused", "failed", "per min", "pace", "median"]
     names += ["p95", "busy", "share", "left"] if full else ["busy", "left"]
     for name in names:
-        table.add_column(name, justify="right", ratio=2, no_wrap=True)
-    table.add_row(*_phase_cells("edit", state.edit, state, full=full), style=_style(state.edit))
-    table.add_row(*_swap_cells(state, full=full), style="bold" if state.doing else "")
-    table.add_row(*_phase_cells("score", state.score, state, full=full), style=_style(state.score))
-    return table
+        if name == "pace":
+            made.add_column(name, width=PACE, no_wrap=True)
+        else:
+            made.add_column(name, justify="right", ratio=1, no_wrap=True)
+    made.add_row(*_phase_cells("edit", state.edit, state, full=full), style=_style(state.edit))
+    made.add_row(*_swap_cells(state, full=full), style="bold" if state.doing else "")
+    made.add_row(*_phase_cells("score", state.score, state, full=full), style=_style(state.score))
+    return made
 
 
-def _phase_cells(name: str, phase: Progress, state: State, *, full: bool) -> list[str]:
+def _phase_cells(name: str, phase: Progress, state: State, *, full: bool) -> list[RenderableType]:
     rate = phase.rate
-    left = phase.seconds_left
-    if phase is state.score and rate:
-        left = state.scores_left / rate
+    left = phase.seconds_for(state.scores_left if phase is state.score else phase.left)
     return [
         f"{_marker(phase) or ' '} {name}",
         f"{phase.finished}/{phase.total}",
         str(phase.reused),
         str(phase.failed),
         number(rate and rate * 60, 1),
+        Sparkline(phase.pace(PACE)),
         duration(phase.quantile(0.5)),
         *([duration(phase.quantile(0.95))] if full else []),
         duration(phase.busy),
         *([_share(phase.busy, state.elapsed)] if full else []),
-        duration(left, about=bool(left)),
+        _remaining(left),
     ]
 
 
@@ -166,15 +198,19 @@ def _swap_cells(state: State, *, full: bool) -> list[str]:
     times = sorted(state.swap_seconds)
     left = state.swap_seconds_left
     return [
-        f"{'>' if state.doing else ' '} swap",
+        f"{'>' if state.doing else ' '} {state.doing.what if state.doing else 'swap'}",
         _swaps(state),
-        *("", "", ""),
+        *("", "", "", ""),
         duration(times[len(times) // 2] if times else None),
         *([duration(times[-1] if times else None)] if full else []),
         duration(sum(times)),
         *([_share(sum(times), state.elapsed)] if full else []),
-        duration(left, about=bool(left)),
+        _remaining(left),
     ]
+
+
+def _remaining(seconds: float | None) -> str:
+    return "none" if seconds == 0 else duration(seconds, about=True)
 
 
 def _memory(memory: Memory, width: int) -> Table:
@@ -183,65 +219,110 @@ def _memory(memory: Memory, width: int) -> Table:
         ("host", memory.host_used, memory.host_limit),
         ("spill", memory.spill_used, memory.spill_limit),
     ]
-    grid = _grid(width)
+    line = grid(width)
     for _ in meters:
-        grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     room = (width - 4) // len(meters)
-    grid.add_row(*(_meter(name, used, limit, room) for name, used, limit in meters))
-    return grid
+    line.add_row(*(_meter(name, used, limit, room) for name, used, limit in meters))
+    return line
 
 
 def _meter(name: str, used: int, limit: int, width: int) -> RenderableType:
     text = of_bytes(used, limit)
-    bar = max(0, min(10, width - len(plain(name)) - len(text) - 2)) if limit else 0
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True, overflow="ellipsis")
-    if bar:
-        grid.add_column(width=bar)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    room = max(0, min(10, width - len(plain(name)) - len(text) - 2)) if limit else 0
+    meter = Table.grid(padding=(0, 1, 0, 0))
+    meter.add_column(no_wrap=True, overflow="ellipsis")
+    if room:
+        meter.add_column(width=room)
+    meter.add_column(no_wrap=True, overflow="ellipsis")
     style = "red" if limit and used > 0.95 * limit else "cyan"
-    grid.add_row(inert(name), *([_bar(used, limit, bar, style)] if bar else []), Text(text))
-    return grid
+    meter.add_row(inert(name), *([bar(used, limit, room, style)] if room else []), Text(text))
+    return meter
 
 
-def _resident(state: State) -> Text:
+def _resident(state: State, width: int) -> RenderableType:
+    """What the device waits for, or whose turn it is and until when."""
     if state.ended:
         return inert(f"finished: {state.ended.status}")
     if state.doing:
-        return inert(f"{state.doing}, {duration(max(0.0, state.now - state.doing_since))}")
-    models = ", ".join(state.memory.resident) if state.memory else ""
-    return inert(f"on the device: {models or 'nothing yet'}")
+        text = describe_doing(state)
+        room = min(20, width - len(plain(text)) - 1)
+        if not state.doing.done or room < 4:
+            return inert(text)
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(bar(state.doing.done, state.doing.bytes, room), inert(text))
+        return line
+    models = _models(state)
+    if state.until_swap is None:
+        return inert(models)
+    items, phase = state.until_swap
+    return two_sides(inert(models), inert(f"next swap in {counted(items, phase)}"), width)
 
 
-def _categories(state: State, width: int, rows: int) -> Table:
-    table = _table(width)
-    table.add_column("category", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("edited", justify="right", no_wrap=True)
-    table.add_column("", width=BAR)
-    table.add_column("scored", justify="right", no_wrap=True)
-    table.add_column("", width=BAR)
-    new = "mean of new" if state.score.reused else "mean ± 95%"
-    table.add_column(new, justify="right", no_wrap=True, min_width=12)
+def _models(state: State) -> str:
+    memory = state.memory
+    if memory is None or not (memory.resident or memory.loaded):
+        return "no model is loaded yet"
+    waiting = [model for model in memory.loaded if model not in memory.resident]
+    places = [(memory.device, memory.resident), ("host", waiting)]
+    return "   ".join(
+        f"on {place}: {', '.join(_sized(model, state) for model in models)}"
+        for place, models in places
+        if models
+    )
+
+
+def _sized(model: str, state: State) -> str:
+    size = state.sizes.get(model)
+    return f"{model} {format_bytes(size)}" if size else model
+
+
+def _categories(state: State, width: int, rows: int, *, full: bool) -> Table:
+    made = table(width)
+    made.add_column("category", ratio=1, no_wrap=True, overflow="ellipsis")
+    made.add_column("edited", justify="right", no_wrap=True)
+    made.add_column("", width=BAR)
+    made.add_column("scored", justify="right", no_wrap=True)
+    made.add_column("", width=BAR)
+    if full:
+        made.add_column("failed", justify="right", no_wrap=True)
+    new = "mean of new" if state.means_are_new else "mean ± 95%"
+    made.add_column(new, justify="right", no_wrap=True, min_width=12)
     named = list(state.categories.items())
     hidden = len(named) - rows
     shown = named[: rows - 1] if hidden else named
     for name, category in shown:
-        table.add_row(*_category_cells(name, category))
+        made.add_row(*_category_cells(name, category, full=full))
     if hidden:
-        table.add_row(Text(f"+ {hidden + 1} more", style="dim"))
-    return table
+        made.add_row(Text(f"+ {hidden + 1} more", style="dim"))
+    return made
 
 
-def _category_cells(name: str, category: Category) -> list[RenderableType]:
-    mean = category.mean
+def _category_cells(name: str, category: Category, *, full: bool) -> list[RenderableType]:
     return [
         inert(name),
         f"{category.edited}/{category.total}",
-        _bar(category.edited, category.total, BAR),
+        bar(category.edited, category.total, BAR),
         f"{category.scored}/{category.total}",
-        _bar(category.scored, category.total, BAR),
-        mean_and_margin(mean.value if mean.n else None, mean.margin),
+        bar(category.scored, category.total, BAR),
+        *([str(category.failed)] if full else []),
+        _mean(category),
     ]
+
+
+def _short_categories(state: State, width: int) -> Table:
+    made = grid(width)
+    made.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    made.add_column(justify="right", no_wrap=True)
+    made.add_column(justify="right", no_wrap=True)
+    for name, category in state.categories.items():
+        made.add_row(inert(name), f"{category.scored}/{category.total}", _mean(category))
+    return made
+
+
+def _mean(category: Category) -> str:
+    mean = category.mean
+    return mean_and_margin(mean.value if mean.n else None, mean.margin)
 
 
 def _recent(line: Line) -> Text:
@@ -250,13 +331,12 @@ def _recent(line: Line) -> Text:
     return inert(f"{clock}  {line.what:<8}{line.text}", styles.get(line.what, ""))
 
 
-def _help(state: State) -> Text:
+def _help(state: State, width: int) -> Text:
     if state.ended:
         return inert("")
     if state.stopping is None:
-        return inert(
-            "ctrl-c: finish these items, stop   twice: stop now   run again to continue", "dim"
-        )
+        room = width - ECHO
+        return inert(next((text for text in HELPS if len(text) <= room), HELPS[-1][:room]), "dim")
     if state.stopping.now:
         return inert("stopping at the next step; ctrl-c again to exit at once", "yellow")
     return inert("finishing what is on the device; ctrl-c again to stop now", "yellow")
@@ -276,31 +356,3 @@ def _swaps(state: State) -> str:
 
 def _share(part: float, whole: float) -> str:
     return f"{part / whole:.0%}" if whole else "-"
-
-
-def _bar(done: int, total: int, width: int, style: str = "cyan") -> ProgressBar:
-    return ProgressBar(
-        total=max(1, total),
-        completed=min(done, total),
-        width=width,
-        complete_style=style,
-        finished_style="green" if style == "cyan" else style,
-    )
-
-
-def _grid(width: int) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    grid.width = width
-    return grid
-
-
-def _table(width: int) -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=True, width=width)
-
-
-def _two_sides(left: Text, right: Text, width: int) -> RenderableType:
-    grid = _grid(width)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    grid.add_column(justify="right", no_wrap=True, overflow="ellipsis", max_width=width // 3)
-    grid.add_row(left, right)
-    return grid

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
 from editbench.cli.progress import Progress
-from editbench.cli.state import State, describe_start, update
+from editbench.cli.state import State, describe_doing, describe_start, update
 from editbench.cli.text import counted, duration, mean_and_margin, number, of_bytes, plain
 from editbench.engine.events import (
     Checking,
@@ -68,7 +69,7 @@ class PlainLines:
 
     def _still(self, state: State, now: float) -> str:
         if state.doing:
-            return f"{state.doing}, {duration(now - state.doing_since)} so far"
+            return describe_doing(replace(state, now=now))
         phase: Phase = "score" if state.score.since is not None else "edit"
         return f"{phase}  {_progress(state, phase)}"
 

@@ -12,6 +12,8 @@ WINDOW = 600.0  #: seconds of work that a rate looks back on
 FEWEST, MOST = 20, 512  #: items that it looks back on, however long or short they take
 KNOWN = 3  #: items before a rate or a time left is shown
 SCORED = 5  #: scores before a margin is shown
+STEADY = 4  #: items in a span on average, so that chance does not look like a change of pace
+BEATS = 48  #: spans that a phase's past is kept in, at most
 
 
 class Sample(NamedTuple):
@@ -32,7 +34,11 @@ class Progress:
     busy: float = 0.0  #: seconds the device worked for it
     worked: float = 0.0  #: seconds of its finished spells
     since: float | None = None  #: when its present spell began
+    due: int = 0  #: left to do in its present spell
+    expected: float | None = None  #: seconds of one item, known from earlier runs
     recent: tuple[Sample, ...] = ()
+    beats: tuple[int, ...] = ()  #: items finished in each span of work, all of one length
+    beat: float = 1.0  #: seconds of a span; doubles whenever there are too many of them
 
     @property
     def finished(self) -> int:
@@ -50,21 +56,38 @@ class Progress:
         span = self.recent[-1].worked - self.recent[0].worked
         return (len(self.recent) - 1) / span if span > 0 else None
 
+    def seconds_for(self, items: int) -> float | None:
+        """Return how long so many items will take; None while there is nothing to go by."""
+        if not items:
+            return 0.0
+        if self.rate:
+            return items / self.rate
+        return None if self.expected is None else items * self.expected
+
     @property
     def seconds_left(self) -> float | None:
-        if not self.left:
-            return 0.0
-        return self.left / self.rate if self.rate else None
+        return self.seconds_for(self.left)
+
+    def pace(self, most: int) -> list[int]:
+        """Return how many items were finished in spans of equal length, the first to the last.
+
+        At most so many spans, and each long enough that a steady pace looks steady.
+        """
+        whole = self.beats[:-1]  # the last one is not over
+        if most < 1 or not sum(whole):
+            return []
+        group = max(-(-len(whole) // most), math.ceil(STEADY * len(whole) / sum(whole)))
+        return [sum(whole[at : at + group]) for at in range(0, len(whole) - group + 1, group)]
 
     def quantile(self, share: float) -> float | None:
         """Return the seconds on the device that this share of recent items stays below."""
         return middle([sample.seconds for sample in self.recent], share)
 
-    def start(self, time: float) -> Progress:
-        return replace(self, since=time)
+    def start(self, time: float, items: int = 0) -> Progress:
+        return replace(self, since=time, due=items)
 
     def end(self, time: float) -> Progress:
-        return replace(self, since=None, worked=self._worked(time))
+        return replace(self, since=None, due=0, worked=self._worked(time))
 
     def finish(self, time: float, seconds: float | None, *, failed: bool = False) -> Progress:
         """Count an item; one without a known duration is in no rate."""
@@ -79,12 +102,23 @@ class Progress:
             self,
             done=self.done + (not failed),
             failed=self.failed + failed,
+            due=max(0, self.due - 1),
             busy=self.busy + (seconds or 0.0),
             recent=tuple(recent),
-        )
+        )._beat(self._worked(time))
+
+    def _beat(self, worked: float) -> Progress:
+        beats, beat = list(self.beats), self.beat
+        while worked >= beat * BEATS:
+            beats = [sum(beats[at : at + 2]) for at in range(0, len(beats), 2)]
+            beat *= 2
+        now = int(worked / beat)
+        beats += [0] * (now + 1 - len(beats))
+        beats[now] += 1
+        return replace(self, beats=tuple(beats), beat=beat)
 
     def _worked(self, time: float) -> float:
-        return self.worked + (time - self.since if self.since is not None else 0.0)
+        return self.worked + (max(0.0, time - self.since) if self.since is not None else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +129,28 @@ class Mean:
     value: float = 0.0
     squares: float = 0.0  #: summed squared distances from the mean
 
+    @classmethod
+    def of(cls, n: int, total: float, squares: float) -> Mean:
+        """Return the mean of ``n`` scores with this sum and this sum of squares."""
+        if not n:
+            return cls()
+        return cls(n, total / n, max(0.0, squares - total**2 / n))
+
     def add(self, score: float) -> Mean:
         n = self.n + 1
         value = self.value + (score - self.value) / n
         return Mean(n, value, self.squares + (score - self.value) * (score - value))
+
+    def join(self, other: Mean) -> Mean:
+        """Return the mean of both (Chan's formula)."""
+        if not (n := self.n + other.n):
+            return self
+        apart = other.value - self.value
+        return Mean(
+            n,
+            self.value + apart * other.n / n,
+            self.squares + other.squares + apart**2 * self.n * other.n / n,
+        )
 
     @property
     def margin(self) -> float | None:

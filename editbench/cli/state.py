@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from editbench.cli.progress import Mean, Progress
-from editbench.cli.text import counted, duration, middle
+from editbench.cli.text import counted, duration, middle, of_bytes
 from editbench.engine.events import (
     Edited,
     Event,
@@ -15,11 +15,13 @@ from editbench.engine.events import (
     Loaded,
     Loading,
     Memory,
+    Moving,
     Notice,
     Phase,
     PhaseEnded,
     PhaseStarted,
     Planned,
+    Recalled,
     Retrying,
     RunEnded,
     RunStarted,
@@ -31,6 +33,16 @@ from editbench.engine.events import (
 from editbench.units import format_bytes
 
 LINES = 10  #: of what happened last, kept
+
+
+class Doing(NamedTuple):
+    """What keeps the device from working."""
+
+    what: Literal["load", "swap"]
+    model: str
+    bytes: int
+    since: float
+    done: int = 0  #: bytes
 
 
 class Line(NamedTuple):
@@ -49,7 +61,7 @@ class Category:
     edited: int = 0
     scored: int = 0
     failed: int = 0
-    mean: Mean = field(default_factory=Mean)  #: of this session's scores
+    mean: Mean = field(default_factory=Mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +79,16 @@ class State:
     edit: Progress
     score: Progress
     categories: Mapping[str, Category]
+    reused_scores: Mapping[str, int]
     plan: Planned | None = None
     batch: int = 0  #: phase batch, from 1
     at_once: bool = False  #: both phases go on at the same time
     swaps: int = 0
     swaps_planned: int = 0  #: those made before a second plan included
     swap_seconds: tuple[float, ...] = ()
-    doing: str = ""  #: what keeps the device from working, such as a swap
-    doing_since: float = 0.0
+    doing: Doing | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)  #: bytes of the models loaded so far
+    recalled: bool = False  #: means hold the scores of earlier sessions
     memory: Memory | None = None
     mean: Mean = field(default_factory=Mean)
     lines: tuple[Line, ...] = ()
@@ -110,25 +124,34 @@ class State:
     def swap_seconds_left(self) -> float | None:
         if not self.swaps_left:
             return 0.0
-        usual = middle(self.swap_seconds)
+        expected = self.plan.expected.get("swap") if self.plan else None
+        usual = middle(self.swap_seconds) if self.swap_seconds else expected
         return None if usual is None else usual * self.swaps_left
+
+    @property
+    def until_swap(self) -> tuple[int, Phase] | None:
+        """Items until the next swap and the phase that they belong to; None if there is none."""
+        phases: tuple[tuple[Phase, Progress], ...] = (("edit", self.edit), ("score", self.score))
+        for phase, progress in phases:
+            if self.swaps_left and not self.at_once and progress.since is not None:
+                return progress.due, phase
+        return None
+
+    @property
+    def means_are_new(self) -> bool:
+        """Whether means leave out what earlier sessions scored."""
+        return bool(self.score.reused) and not self.recalled
 
     @property
     def time_left(self) -> tuple[float, bool] | None:
         """Seconds, and whether every part of them is known; None if nothing is."""
-        parts = [self.edit.seconds_left, self._score_seconds_left]
+        parts = [self.edit.seconds_left, self.score.seconds_for(self.scores_left)]
         known = [part for part in parts if part is not None]
         phases = (max if self.at_once else sum)(known) if known else 0.0
         swaps = self.swap_seconds_left
         seconds = phases + (swaps or 0.0)
         sure = len(known) == len(parts) and swaps is not None
         return (seconds, sure) if seconds or sure else None
-
-    @property
-    def _score_seconds_left(self) -> float | None:
-        if not self.scores_left:
-            return 0.0
-        return self.scores_left / self.score.rate if self.score.rate else None
 
 
 def update(state: State | None, event: Event) -> State | None:
@@ -140,22 +163,24 @@ def update(state: State | None, event: Event) -> State | None:
     state = replace(state, now=max(state.now, event.time))
     match event:
         case Planned():
-            return replace(state, plan=event, swaps_planned=state.swaps + event.swaps)
+            return _planned(state, event)
         case Loading():
-            text = f"loading {event.model}, {format_bytes(event.bytes)}"
-            return replace(state, doing=text, doing_since=event.time)
+            return replace(state, doing=Doing("load", event.model, event.bytes, event.time))
         case Loaded():
             text = f"{event.model}  {format_bytes(event.bytes)} in {duration(event.seconds)}"
-            return _note(replace(state, doing=""), event, "load", text)
+            sizes = {**state.sizes, event.model: event.bytes}
+            return _note(replace(state, doing=None, sizes=sizes), event, "load", text)
         case Swapping():
-            text = f"moving {event.new} to the device, {format_bytes(event.bytes)}"
-            return replace(state, doing=text, doing_since=event.time)
+            return replace(state, doing=Doing("swap", event.new, event.bytes, event.time))
+        case Moving():
+            return replace(state, doing=state.doing and state.doing._replace(done=event.done))
         case Swapped():
             return _swapped(state, event)
         case PhaseStarted():
             both = _other(state, event.phase).since is not None
-            state = replace(state, batch=event.batch, at_once=state.at_once or both, doing="")
-            return _set(state, event.phase, _phase(state, event.phase).start(event.time))
+            state = replace(state, batch=event.batch, at_once=state.at_once or both, doing=None)
+            progress = _phase(state, event.phase).start(event.time, event.items)
+            return _set(state, event.phase, progress)
         case PhaseEnded():
             return _set(state, event.phase, _phase(state, event.phase).end(event.time))
         case Edited():
@@ -164,6 +189,8 @@ def update(state: State | None, event: Event) -> State | None:
             return _note(state, event, "edit", text)
         case Scored():
             return _scored(state, event)
+        case Recalled():
+            return _recalled(state, event)
         case Failed():
             state = _finish(state, event.phase, event.category, event.time, None, failed=True)
             return _note(state, event, "failed", f"{event.pair}  {event.state}: {event.message}")
@@ -178,7 +205,7 @@ def update(state: State | None, event: Event) -> State | None:
         case Stopping():
             return replace(state, stopping=event)
         case RunEnded():
-            return replace(state, ended=event, doing="")
+            return replace(state, ended=event, doing=None)
         case _:
             return state
 
@@ -218,6 +245,7 @@ def _start(event: RunStarted) -> State:
             name: Category(count, event.reused_edits.get(name, 0), event.reused_scores.get(name, 0))
             for name, count in event.categories.items()
         },
+        reused_scores=event.reused_scores,
     )
 
 
@@ -237,8 +265,39 @@ def _note(state: State, event: Event, what: str, text: str) -> State:
     return replace(state, lines=(*state.lines, Line(event.time, what, text))[-LINES:])
 
 
+def _planned(state: State, event: Planned) -> State:
+    return replace(
+        state,
+        plan=event,
+        swaps_planned=state.swaps + event.swaps,
+        edit=replace(state.edit, expected=event.expected.get("edit")),
+        score=replace(state.score, expected=event.expected.get("score")),
+    )
+
+
+def _recalled(state: State, event: Recalled) -> State:
+    """Add what is reused to the means; a reused reply without a number counts as failed."""
+    categories = dict(state.categories)
+    mean, failed = state.mean, 0
+    for name, n in event.counts.items():
+        category = categories.get(name) or Category(0)
+        old = Mean.of(n, event.sums[name], event.squares[name])
+        unread = max(0, state.reused_scores.get(name, 0) - n)
+        categories[name] = replace(
+            category,
+            scored=category.scored - unread,
+            failed=category.failed + unread,
+            mean=category.mean.join(old),
+        )
+        mean, failed = mean.join(old), failed + unread
+    score = replace(
+        state.score, reused=state.score.reused - failed, failed=state.score.failed + failed
+    )
+    return replace(state, categories=categories, mean=mean, score=score, recalled=True)
+
+
 def _swapped(state: State, event: Swapped) -> State:
-    state = replace(state, doing="")
+    state = replace(state, doing=None)
     rate = f" at {format_bytes(event.bytes / event.seconds)}/s" if event.seconds > 0 else ""
     moved = f"{format_bytes(event.bytes)} in {duration(event.seconds)}{rate}"
     if not event.old:
@@ -283,6 +342,23 @@ def _finish(
     progress = _phase(state, phase).finish(time, seconds, failed=failed)
     state = replace(state, categories={**state.categories, name: category})
     return _set(state, phase, progress)
+
+
+def describe_doing(state: State) -> str:
+    """Return what keeps the device from working and how far that is; nothing if it works."""
+    if not (doing := state.doing):
+        return ""
+    size, seconds = format_bytes(doing.bytes), max(0.0, state.now - doing.since)
+    if doing.what == "load":
+        return f"loading {doing.model}, {size}, {duration(seconds)}"
+    device = state.memory.device if state.memory else "the device"
+    if not doing.done or not seconds:
+        return f"moving {doing.model} to {device}, {size}, {duration(seconds)}"
+    rate = doing.done / seconds
+    return (
+        f"moving {doing.model} to {device}, {of_bytes(doing.done, doing.bytes)}"
+        f" at {format_bytes(rate)}/s"
+    )
 
 
 def describe_start(state: State) -> str:

@@ -40,7 +40,9 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def duration(seconds: float | None, *, about: bool = False) -> str:
     """Return a duration, ``~14s`` if it is a guess, ``-`` if it is unknown."""
-    return "-" if seconds is None else f"{'~' if about else ''}{format_seconds(seconds)}"
+    if seconds is None:
+        return "-"
+    return ("~" if about else "") + format_seconds(seconds)
 
 
 def of_bytes(used: int, limit: int) -> str:

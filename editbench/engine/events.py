@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from editbench.records import Json
@@ -55,6 +55,8 @@ class Planned(Event):
     swaps: int  #: that this session will make
     naive_swaps: int  #: pair by pair
     text: str  #: Plan.describe()
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of one ``edit``, ``score`` and ``swap``, as far as earlier runs measured them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class Swapping(Event):
     kind: ClassVar[str] = "swap.start"
     old: str
     new: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moving(Event):
+    """How many of the bytes that ``Swapping`` announced are on the device by now."""
+
+    kind: ClassVar[str] = "swap.progress"
+    new: str
+    done: int
     bytes: int
 
 
@@ -140,6 +152,19 @@ class Scored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled(Event):
+    """What the scores say that an earlier session finished, by category: read after the start.
+
+    A reused score that is not counted here has no number: its reply could not be read.
+    """
+
+    kind: ClassVar[str] = "recalled"
+    counts: Mapping[str, int]
+    sums: Mapping[str, float]
+    squares: Mapping[str, float]  #: sums of squared scores
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """A pair failed for good in this session."""
 
@@ -172,7 +197,8 @@ class Memory(Event):
     host_limit: int
     spill_used: int
     spill_limit: int
-    resident: tuple[str, ...]
+    resident: tuple[str, ...]  #: models on the device
+    loaded: tuple[str, ...] = ()  #: models in host memory, on the device or not
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,12 @@ class Ledger:
             contract=self._contract(prompt.contract),
         )
 
+    def verdict(self, index: int) -> Verdict | None:
+        """Return the stored verdict on a pair's edit; None if there is none."""
+        pixels = self._pixels[32 * index : 32 * index + 32].hex()
+        record = self._store.get(self.verdict_key(index, pixels))
+        return self.parse(index, read_reply(record.header, record.payload)) if record else None
+
     def _contract(self, contract: Mapping[str, Json]) -> str:
         # A run has a handful of contracts, each shared by many prompts: hashed once, and held, so
         # that no other object can have its address.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from editbench.engine.events import Event, Loaded, Loading, Swapped, Swapping
+from editbench.engine.events import Event, Loaded, Loading, Moving, Swapped, Swapping
 from editbench.engine.lanes import Lane
 from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
@@ -35,6 +35,7 @@ class Models:
         self._loaded: set[Role] = set()
         self._last: Role | None = None  # whose phase the device last worked for
         self._alone = True  # one model at a time, rather than both
+        self._move: tuple[str, int, int] | None = None  # model, bytes, copied before it began
         sizes: dict[str, int] = {role: model.footprint for role, model in models.items()}
         residency.plan(sizes, reserve=reserve)
 
@@ -48,6 +49,19 @@ class Models:
     def resident(self) -> tuple[str, ...]:
         """Names of the models on the device."""
         return tuple(self._models[role].name for role in self._models if self._on_device(role))
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the models in host memory."""
+        return tuple(self._models[role].name for role in self._models if role in self._loaded)
+
+    def moving(self) -> Moving | None:
+        """Return how far the model is that is being moved, if one is."""
+        if self._move is None:
+            return None
+        name, size, before = self._move
+        done = self._residency.device.copied_in - before
+        return Moving(time.time(), name, min(done, size), size)
 
     def _on_device(self, role: Role) -> bool:
         return role in self._loaded and role in self._residency.resident
@@ -89,8 +103,13 @@ class Models:
         if not changes and self._on_device(role):
             self._last = role
             return
-        self._emit(Swapping(time.time(), old, model.name, self._residency.missing(role)))
-        move = await self._lane.run(self._residency.acquire, role)
+        size = self._residency.missing(role)
+        self._emit(Swapping(time.time(), old, model.name, size))
+        self._move = (model.name, size, self._residency.device.copied_in)
+        try:
+            move = await self._lane.run(self._residency.acquire, role)
+        finally:
+            self._move = None
         self.swaps += bool(old)
         self._last = role
         self._emit(Swapped(time.time(), old, model.name, move.bytes, move.seconds, self.swaps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sys
@@ -22,13 +23,14 @@ from editbench.engine.events import (
     PhaseEnded,
     PhaseStarted,
     Planned,
+    Recalled,
     Stopping,
 )
 from editbench.engine.lanes import Lane
 from editbench.engine.ledger import Ledger
 from editbench.engine.memory import ByteLimit, return_freed_memory
 from editbench.engine.models import Models, Role
-from editbench.engine.plan import Keep, Need, PhaseStep, Plan, Room, make_plan
+from editbench.engine.plan import Costs, Keep, Need, PhaseStep, Plan, Room, make_plan
 from editbench.engine.protocols import Editor, Judge, Model
 from editbench.engine.residency import ResidencyManager
 from editbench.engine.scheduler import Control, Scheduler
@@ -39,7 +41,9 @@ from editbench.engine.store import Store
 from editbench.errors import StoreFull
 
 THREADS = (2, 8)  #: least and most that decode, encode and store
-SAMPLE = 1.0  #: seconds between readings of the memory in use
+SAMPLE = 0.25  #: seconds between readings of how far a move is
+SAMPLES = 4  #: of them for each reading of the memory in use
+RECALL = 64  #: replies of earlier sessions that are read in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class Execution:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._sample)
+                tasks.start_soon(self._recall)
                 await self._passes()
                 tasks.cancel_scope.cancel()
         finally:
@@ -158,6 +163,7 @@ class Execution:
                     plan.swaps,
                     plan.naive_swaps,
                     plan.describe(),
+                    _expected(plan, self._costs.read()),
                 )
             )
             full = await self._carry_out(plan.phases)
@@ -284,9 +290,30 @@ class Execution:
         return key
 
     async def _sample(self) -> None:
-        while True:
-            self._emit(self.memory())
+        for number in itertools.count():
+            if number % SAMPLES == 0:
+                self._emit(self.memory())
+            if moving := self.models.moving():
+                self._emit(moving)
             await anyio.sleep(SAMPLE)
+
+    async def _recall(self) -> None:
+        """Tell what reused scores say. They are read beside the work, so that it need not wait."""
+        ledger = self.parts.ledger
+        reused = [index for index in range(len(ledger)) if ledger.is_scored(index)]
+        counts = dict.fromkeys(ledger.categories, 0)
+        sums, squares = dict.fromkeys(counts, 0.0), dict.fromkeys(counts, 0.0)
+        for start in range(0, len(reused), RECALL):
+            some = reused[start : start + RECALL]
+            verdicts = await self._pool.run(lambda some=some: [ledger.verdict(i) for i in some])
+            for index, verdict in zip(some, verdicts, strict=True):
+                if verdict and verdict.overall is not None:
+                    name = ledger.category(index)
+                    counts[name] += 1
+                    sums[name] += verdict.overall
+                    squares[name] += verdict.overall**2
+        if reused:
+            self._emit(Recalled(time.time(), counts, sums, squares))
 
     def memory(self) -> Memory:
         """Return what is in use now."""
@@ -302,6 +329,7 @@ class Execution:
             used,
             used + room if room is not None else 0,
             self.models.resident,
+            self.models.loaded,
         )
 
 
@@ -310,6 +338,13 @@ def pool_threads() -> int:
     found = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     least, most = THREADS
     return max(least, min(most, found))
+
+
+def _expected(plan: Plan, costs: Costs) -> dict[str, float]:
+    rate = costs.bytes_per_second
+    move = plan.bytes_moved / rate / (plan.swaps + 1) if rate else None
+    known = {"edit": costs.edit, "score": costs.score, "swap": move}
+    return {name: seconds for name, seconds in known.items() if seconds is not None}
 
 
 def _ignore(index: int) -> None:

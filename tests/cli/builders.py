@@ -16,10 +16,12 @@ from editbench.engine.events import (
     Loaded,
     Loading,
     Memory,
+    Moving,
     Notice,
     PhaseEnded,
     PhaseStarted,
     Planned,
+    Recalled,
     Retrying,
     RunEnded,
     RunStarted,
@@ -56,12 +58,21 @@ def started(
 
 
 def memory(time: float, resident: str = EDITOR) -> Memory:
-    return Memory(time, "cuda:0", 38 * GB, 48 * GB, 5 * GB, 8 * GB, 2 * GB, 0, (resident,))
+    return Memory(
+        time, "cuda:0", 38 * GB, 48 * GB, 5 * GB, 8 * GB, 2 * GB, 0, (resident,), (resident,)
+    )
 
 
 def scored(time: float, pair: str, category: str, overall: float | None) -> Scored:
     state = "unparsable" if overall is None else "ok"
     return Scored(time, pair, category, 2.0, state, overall)
+
+
+def recalled(counts: Mapping[str, int], *, score: float = 5.0, time: float = 1.0) -> Recalled:
+    """As many reused scores of each category, all the same."""
+    sums = {name: n * score for name, n in counts.items()}
+    squares = {name: n * score**2 for name, n in counts.items()}
+    return Recalled(time, dict(counts), sums, squares)
 
 
 def a_run() -> Iterator[Event]:
@@ -85,6 +96,7 @@ def a_run() -> Iterator[Event]:
             yield Edited(time, f"p{number}", name, 10.0, 1024, 832)
     yield PhaseEnded(time, "edit", 1, 17, 1, 180.0, 170.0)
     yield Swapping(time, EDITOR, JUDGE, 17 * GB)
+    yield Moving(time + 20, JUDGE, 8 * GB, 17 * GB)
     time += 40
     yield Swapped(time, EDITOR, JUDGE, 17 * GB, 40.0, 1)
     yield PhaseStarted(time, "score", 1, 18)
@@ -129,6 +141,8 @@ events = st.one_of(
     st.builds(Loading, times, names, sizes),
     st.builds(Loaded, times, names, sizes, seconds),
     st.builds(Swapping, times, names, names, sizes),
+    st.builds(Moving, times, names, sizes, sizes),
+    st.builds(recalled, st.dictionaries(names, counts)),
     st.builds(Swapped, times, st.just("") | names, names, sizes, seconds, counts),
     st.builds(PhaseStarted, times, st.sampled_from(["edit", "score"]), counts, counts),
     st.builds(

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from editbench.cli.dashboard import fit, view
+from editbench.cli.shapes import Sparkline
 from editbench.cli.state import fold
 from editbench.engine.events import Event, PhaseStarted, Stopping, Swapping
 from tests.cli.builders import a_run, drawn, runs, started, state_after
 
-DURING = 36  #: events of a run, in the middle of scoring
+DURING = 37  #: events of a run, in the middle of scoring
 
 
 def screen(width: int, height: int, *, count: int = DURING) -> list[str]:
@@ -63,10 +64,20 @@ def test_a_large_terminal_gets_a_frame_and_more_columns() -> None:
 
 
 def test_a_small_terminal_gets_the_essentials() -> None:
-    lines = screen(60, 30)
-    assert len(lines) == 4
-    assert "> edit 19/20  score 4/20" in lines[1] and "failed 2" in lines[1]
+    lines = screen(60, 4)
+    assert "> edit 19/20  score 4/20  swaps 1/1  failed 2" in lines[1]
+    assert lines[2].startswith("on cuda:0: qwen3-vl") and lines[3].startswith("ctrl-c")
     assert screen(60, 1)[0].startswith("all")
+
+
+def test_a_small_terminal_with_rows_left_gets_categories_and_what_happened_last() -> None:
+    lines = screen(60, 30)
+    assert any(line.startswith("社会与文化") and "1/4" in line for line in lines)
+    assert "score" in lines[-2] and lines[-1].startswith("ctrl-c")
+
+
+def test_facts_too_long_for_one_row_take_two() -> None:
+    assert [line.split()[0] for line in screen(40, 9)[1:3]] == [">", "swaps"]
 
 
 def test_parts_are_dropped_in_order_as_rows_get_scarce() -> None:
@@ -102,6 +113,19 @@ def test_a_swap_says_what_it_is_doing() -> None:
     assert "moving qwen3-vl to the device, 17.0 GB" in text
 
 
+def test_a_swap_under_way_says_how_far_and_how_fast_even_on_few_rows() -> None:
+    state = state_after(30)
+    for height in (10, 16, 23):
+        lines = drawn(view(state, 80, height), 80)
+        assert any("moving qwen3-vl to cuda:0, 8.00 of 17.0 GB at 400 MB/s" in x for x in lines)
+
+
+def test_the_next_swap_is_announced() -> None:
+    lines = screen(80, 23, count=20)
+    (line,) = [line for line in lines if line.startswith("on cuda:0: qwen-image-edit 41.0 GB")]
+    assert line.endswith("next swap in 6 edits")
+
+
 @pytest.mark.parametrize(("now", "said"), [(False, "finishing what is on"), (True, "next step")])
 def test_a_stop_is_answered(now: bool, said: str) -> None:
     state = fold([started(), PhaseStarted(0, "edit", 1, 1), Stopping(1.0, now)])
@@ -117,3 +141,10 @@ def test_an_ascii_terminal_gets_ascii_bars_and_rules() -> None:
     lines = drawn(view(plain, 80, 23), 80, ascii_only=True)
     bars = [line for line in lines if line.startswith(("all", "---", "a "))]
     assert bars and all("━" not in line and "─" not in line for line in bars)
+
+
+def test_a_sparkline_shows_a_change_of_pace_and_has_an_ascii_form() -> None:
+    pace = Sparkline((8, 8, 4, 0))
+    assert drawn(pace, 10) == ["██▅▁"]
+    assert drawn(pace, 10, ascii_only=True) == ["##=_"]
+    assert drawn(pace, 2) == ["▅▁"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.cli.progress import FEWEST, MOST, Mean, Progress
+from editbench.cli.progress import BEATS, FEWEST, MOST, Mean, Progress
 from editbench.cli.state import LINES, decode, fold, update
 from editbench.engine.events import (
     Checking,
@@ -20,7 +20,7 @@ from editbench.engine.events import (
     Scored,
     Swapped,
 )
-from tests.cli.builders import a_run, runs, scored, started, state_after
+from tests.cli.builders import a_run, recalled, runs, scored, started, state_after
 
 
 def test_nothing_is_known_before_the_run_starts() -> None:
@@ -108,9 +108,16 @@ def test_time_left_is_a_lower_bound_until_the_judge_is_known() -> None:
 
 
 def test_time_left_is_sure_once_everything_was_seen() -> None:
-    state = state_after(36)
+    state = state_after(37)
     seconds, sure = state.time_left or (0.0, False)
     assert seconds == pytest.approx(state.scores_left * 2.0) and sure
+
+
+def test_time_left_goes_by_earlier_runs_until_this_one_is_known() -> None:
+    known = Planned(0, "phased", 1, 1, 9, "", {"edit": 10.0, "score": 2.0, "swap": 30.0})
+    state = fold([started({"a": 5}), known])
+    assert state is not None
+    assert state.time_left == (5 * 10.0 + 5 * 2.0 + 30.0, True)
 
 
 def test_phases_at_once_are_not_added_up() -> None:
@@ -127,6 +134,41 @@ def test_phases_at_once_are_not_added_up() -> None:
     assert state is not None and state.at_once
     seconds, sure = state.time_left or (0.0, False)
     assert seconds == pytest.approx(24) and sure
+
+
+def test_reused_scores_join_the_means_and_those_without_a_number_count_as_failed() -> None:
+    state = fold([started({"a": 4, "b": 2}, scores={"a": 3, "b": 1}), scored(0, "p", "a", 8.0)])
+    assert state is not None and state.means_are_new
+    state = update(state, recalled({"a": 2, "b": 1}, score=5.0))
+    assert state is not None and not state.means_are_new
+    assert (state.categories["a"].mean.n, state.categories["a"].mean.value) == (3, 6.0)
+    assert (state.mean.n, state.mean.value) == (4, 5.75)
+    assert (state.categories["a"].scored, state.categories["a"].failed) == (3, 1)
+    assert (state.score.finished, state.score.failed) == (4, 1)
+
+
+@given(st.lists(st.floats(0, 10), max_size=30), st.lists(st.floats(0, 10), max_size=30))
+def test_two_means_joined_are_the_mean_of_all(one: list[float], other: list[float]) -> None:
+    joined, whole = _mean(one).join(_mean(other)), _mean(one + other)
+    assert joined.n == whole.n
+    assert joined.value == pytest.approx(whole.value, abs=1e-9)
+    assert joined.squares == pytest.approx(whole.squares, abs=1e-6)
+
+
+def _mean(values: list[float]) -> Mean:
+    return Mean.of(len(values), sum(values), sum(value**2 for value in values))
+
+
+def test_the_past_is_kept_in_few_spans_however_long_it_is() -> None:
+    progress = Progress(10**4).start(0.0)
+    for number in range(2000):
+        seconds = 1.0 if number < 1000 else 3.0
+        start = number if number < 1000 else 1000 + (number - 1000) * 3
+        progress = progress.finish(start + seconds, seconds)
+    assert len(progress.beats) <= BEATS and sum(progress.beats) == 2000
+    pace = progress.pace(8)
+    assert len(pace) <= 8
+    assert pace[0] == pytest.approx(3 * pace[-1], rel=0.05)
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=60))
