@@ -29,6 +29,7 @@ _HOLDS = {
     "statistics": 0,
     "disk_min_file_size": INLINE_LIMIT,
     "sqlite_synchronous": 2,  # FULL: a row is on the disk when ``add`` returns
+    "sqlite_cache_size": 1024,  # pages of 4 kB, for each thread
     "sqlite_mmap_size": 0,  # a read error through a mapping would kill the process
 }
 # As blobs, since SQLite hands out text that a flipped bit made undecodable as an error.

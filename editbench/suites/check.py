@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from editbench.errors import SuiteError
 from editbench.records import Picture
+from editbench.suites.facts import Facts, FactsTable
 from editbench.suites.images import decode
 from editbench.suites.look import Look, Problem, Suite, look
 
@@ -24,18 +28,10 @@ _AHEAD = 16  #: pairs looked at before the first of them is finished
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What decoding a pair's source images told, in their order."""
-
-    pixels: tuple[str, ...]
-    sizes: tuple[tuple[int, int], ...]  #: width and height of the upright image
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
     """A suite that can be run."""
 
-    facts: tuple[Facts | str, ...]  #: by index; a text says why the pair's images are unreadable
+    facts: FactsTable
     categories: dict[str, int]  #: pairs by category, in the suite's order
 
 
@@ -55,22 +51,19 @@ def check(
     no problem of the suite but a fact of its pair.
     """
     inspector = _Inspector(suite, digest, memo)
-    facts: list[Facts | str] = []
+    facts = FactsTable()
     categories: dict[str, int] = {}
-    problems: list[Problem] = []
-    first_with: dict[str, int] = {}
+    problems: list[tuple[int, Problem]] = []
+    ids = array("q")  # a hash of each: the ids themselves would take ten times as much
     only_images = True
     for index, (seen, found) in enumerate(inspector.visit()):
         pair = seen.pair
         faults = list(seen.faults)
-        if pair.id:
-            first = first_with.setdefault(pair.id, index)
-            if first != index:
-                faults.append(f"the id {pair.id!r} is taken by {look(suite, first).place}")
+        ids.append(hash(pair.id))
         only_images = only_images and not faults
         if isinstance(found, str) and not skip_bad:
             faults.append(found)
-        problems += [Problem(seen.place, fault) for fault in faults]
+        problems += [(index, Problem(seen.place, fault)) for fault in faults]
         if pair.category:
             categories[pair.category] = categories.get(pair.category, 0) + 1
         facts.append(found)
@@ -78,6 +71,9 @@ def check(
             progress(index + 1, len(suite))
     if not facts:
         raise SuiteError(f"{suite.name} has no pairs")
+    doubles = list(_doubles(suite, ids))
+    problems = sorted(doubles + problems, key=itemgetter(0))
+    only_images = only_images and not doubles
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SuiteError(
@@ -85,9 +81,23 @@ def check(
             hint="--skip-bad counts pairs with unreadable images as failures"
             if only_images
             else "",
-            problems=[str(problem) for problem in problems],
+            problems=[str(problem) for _, problem in problems],
         )
-    return Check(tuple(facts), categories)
+    return Check(facts, categories)
+
+
+def _doubles(suite: Suite, ids: Sequence[int]) -> Iterator[tuple[int, Problem]]:
+    """Yield index and problem of each pair whose id an earlier one has, given the ids' hashes."""
+    for _, alike in groupby(sorted(range(len(ids)), key=ids.__getitem__), key=ids.__getitem__):
+        first, *others = alike
+        if not others:
+            continue
+        places: dict[str, str] = {}
+        for index in (first, *others):
+            seen = look(suite, index)
+            name, taken = seen.pair.id, places.setdefault(seen.pair.id, seen.place)
+            if name and taken != seen.place:
+                yield index, Problem(seen.place, f"the id {name!r} is taken by {taken}")
 
 
 class _Visit(NamedTuple):
