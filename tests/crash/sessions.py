@@ -104,6 +104,7 @@ class Place:
     suite: Path
     store: Path | None = None
     out: Path | None = None
+    batch: int = 1
     announced: Counter[str] = field(default_factory=Counter)  #: edits, over all sessions
     again: list[str] = field(default_factory=list)  #: edits begun after they were announced
     kills: int = 0
@@ -116,7 +117,9 @@ class Place:
         text = f"""
             suite.path = "{self.suite}"
             editor.use = "{plugin}:Editor"
+            editor.batch = {self.batch}
             judge.use = "{plugin}:Judge"
+            judge.batch = {self.batch}
             memory.device = "cpu"
             memory.device_budget = "{models.WEIGHTS * 5 // 4}B"
             memory.host = "{HOST}B"

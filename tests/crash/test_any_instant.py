@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from editbench.engine.store import Store
 from tests.crash import points
 from tests.crash.sessions import PAIRS, Instant, Place
 
@@ -19,6 +20,7 @@ ROUNDS = int(os.environ.get("EDITBENCH_CRASH_ROUNDS", "60"))
 MOST = 6  #: kills of one run; then it is let finish
 ONCE = ("run.start", "plan", "load.start", "load", "swap.start", "swap", "phase", "run.end")
 MANY = ("edit", "score")
+BATCH = 3  #: fits into what is in flight at most
 
 
 def instants(chance: random.Random) -> Iterator[Instant]:
@@ -62,3 +64,22 @@ def test_every_kind_of_instant_is_reached(name: str, place: Place, undisturbed: 
     assert place.finish().code == 0
     assert place.outcome() == undisturbed.outcome()
     place.check_work()
+
+
+def test_killed_in_the_middle_of_a_batch_a_run_ends_as_if_nothing_had_happened(
+    undisturbed: Place, tmp_path: Path
+) -> None:
+    whole = Place(tmp_path / "whole", undisturbed.suite, batch=BATCH)
+    assert whole.finish().code == 0
+    assert whole.store is not None
+    with Store.open(whole.store, read_only=True) as store:
+        made = [header["provenance"]["batch"] for _, header in store.headers("e:")]
+    assert max(made) == BATCH
+    for name in ("in edit", "edit", "in ask", "score"):
+        place = Place(tmp_path / name, undisturbed.suite, batch=BATCH)
+        for count in (1, 2, 3):
+            assert place.killed(Instant(name, count)), f"{name} {count}"
+        assert place.finish().code == 0
+        assert place.outcome() == whole.outcome(), name
+        place.check_store()
+        place.check_work()
