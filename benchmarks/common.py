@@ -84,10 +84,15 @@ def environment() -> dict[str, Any]:
     }
 
 
+def work_folder() -> Path:
+    """Return a folder on this disk, rather than in memory, for what a measurement writes."""
+    FOLDER.mkdir(exist_ok=True)
+    return FOLDER
+
+
 def write(name: str, metrics: Mapping[str, Any], environ: Mapping[str, Any]) -> Path:
     """Write a result file with the next number and return where it is."""
-    FOLDER.mkdir(exist_ok=True)
-    taken = [int(path.name[:4]) for path in FOLDER.glob("[0-9][0-9][0-9][0-9]_*.json")]
+    taken = [int(path.name[:4]) for path in work_folder().glob("[0-9][0-9][0-9][0-9]_*.json")]
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = FOLDER / f"{max(taken, default=0) + 1:04}_{name}_{environ['commit']}_{stamp}.json"
     path.write_text(

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import environment, write  # type: ignore[import-not-found]
+from common import environment, work_folder, write  # type: ignore[import-not-found]
 from pictures import write_suite  # type: ignore[import-not-found]
 
 from editbench import api
@@ -53,7 +53,7 @@ def run(folder: Path, suite: Path, *, batch: int, codec: str) -> None:
 def measure(pairs: int, side: int, codec: str) -> dict[str, Any]:
     """Make the runs and return the figures, in bytes and seconds."""
     batch = 16 if side <= 256 else 1
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory(dir=work_folder()) as name:
         folder = Path(name)
         small = write_suite(folder / "small", pairs=4, width=side, height=side)
         large = write_suite(folder / "large", pairs=pairs, width=side, height=side)

@@ -134,7 +134,7 @@ def measure(side: int, codec: Any, *, count: int, rounds: int) -> dict[str, Any]
 
     def fresh(work: Callable[[Path], dict[str, float]]) -> Callable[[], dict[str, float]]:
         def run() -> dict[str, float]:
-            with tempfile.TemporaryDirectory(dir=".") as name:
+            with tempfile.TemporaryDirectory(dir=common.work_folder()) as name:
                 return work(Path(name))
 
         return run
