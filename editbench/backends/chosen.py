@@ -82,6 +82,16 @@ class Checkpoint:
         allow_pickle = self.settings.allow_pickle
         return checkpoints.footprint(self.path, self.dtype, allow_pickle=allow_pickle)
 
+    @cached_property
+    def module_footprints(self) -> Mapping[str, int]:
+        """The bytes of the weights of each of a pipeline's modules."""
+        allow_pickle = self.settings.allow_pickle
+        files = checkpoints.weight_files(self.path, allow_pickle=allow_pickle)
+        return {
+            name: checkpoints.footprint(self.path / name, self.dtype, allow_pickle=allow_pickle)
+            for name in dict.fromkeys(file.parent.name for file in files)
+        }
+
     def values_bytes(self, count: int) -> int:
         """Return the bytes of so many values in its dtype."""
         return count * checkpoints.ITEM_BYTES[self.dtype]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, Field
 
 from editbench.backends import diffusers_calls as calls
+from editbench.backends import diffusers_parts as apart
 from editbench.backends import pipelines, processors, repairs, sizes, tiny
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.home import remembered
 from editbench.backends.libraries import device_errors, silence, use_threads, versions
 from editbench.backends.outputs import InvalidEdit, to_images
-from editbench.engine.protocols import EditRequest, Stop
+from editbench.engine.protocols import EditRequest, Part, Stop
 from editbench.errors import BackendError, Stopped
 from editbench.records import Json
 
@@ -29,6 +31,7 @@ VERSION = 1  #: raise it when the same settings would make another edit
 MAX_BATCH = 16
 _WORKING = 1500  #: values a pixel beside the weights, mostly the VAE's; an estimate
 _TINY_WORKING = 4
+_STATE, _TINY_STATE = 24 * 10**6, 100_000  #: bytes, of two prompts that saw a megapixel; estimates
 
 
 class DiffusersSettings(CheckpointSettings):
@@ -119,18 +122,44 @@ class DiffusersEditor:
 
     def edit(self, requests: Sequence[EditRequest], *, stop: Stop) -> list[Image]:
         """Make the edits; requests with images of one size go through the pipeline together."""
-        if self._pipeline is None:
-            raise BackendError(f"{self.name} is not loaded")
         if len(requests) > self.max_batch:
             raise ValueError(f"{len(requests)} requests, but at most {self.max_batch} at once")
         edits: dict[int, Image] = {}
-        silence("transformers", "diffusers")
-        use_threads(self._checkpoint.threads)
-        with device_errors("editing"):
+        with self._at_work("editing"):
             for group in _same_size(requests):
-                made = self._call([requests[index] for index in group], stop)
+                keywords = self._keywords([requests[index] for index in group])
+                self._heed(stop, keywords)
+                made = _pictures(self._pipeline(**keywords, output_type="np"))
                 edits.update(zip(group, made, strict=True))
         return [edits[index] for index in range(len(requests))]
+
+    @cached_property
+    def parts(self) -> Sequence[Part]:
+        if self._checkpoint.class_name not in apart.METHODS:
+            return ()
+        sizes = self._checkpoint.module_footprints
+        return [Part(part, apart.modules_of(part, sizes)) for part in apart.PARTS]
+
+    @property
+    def state_form(self) -> str:
+        return json.dumps([apart.FORM, versions()], sort_keys=True)
+
+    def state_bytes(self, width: int, height: int) -> int:
+        return _TINY_STATE if self._checkpoint.tiny else _STATE
+
+    def run_part(self, part: str, request: EditRequest, state: bytes, *, stop: Stop) -> bytes:
+        with self._at_work(f"running {part}"):
+            keywords = self._keywords([request])
+            self._heed(stop, keywords)
+            if part == apart.ENCODE:
+                return apart.encode(self._pipeline, keywords)
+            return apart.denoise(self._pipeline, keywords, state)
+
+    def finish_parts(self, request: EditRequest, state: bytes, *, stop: Stop) -> Image:
+        with self._at_work("decoding"):
+            keywords = self._keywords([request])
+            self._heed(stop, keywords)
+            return _pictures(apart.decode(self._pipeline, keywords, state))[0]
 
     def provenance(self) -> Mapping[str, Json]:
         return {
@@ -165,16 +194,21 @@ class DiffusersEditor:
         grid = sizes.Grid(tiny.MULTIPLE, tiny.LARGEST) if self._checkpoint.tiny else sizes.Grid(16)
         return sizes.output_size(self._resolved["size"], source, grid)
 
-    def _call(self, requests: Sequence[EditRequest], stop: Stop) -> list[Image]:
-        keywords = self._keywords(requests)
+    @contextmanager
+    def _at_work(self, doing: str) -> Iterator[None]:
+        if self._pipeline is None:
+            raise BackendError(f"{self.name} is not loaded")
+        silence("transformers", "diffusers")
+        use_threads(self._checkpoint.threads)
+        with device_errors(doing):
+            yield
+
+    def _heed(self, stop: Stop, keywords: dict[str, Any]) -> None:
+        """Look at ``stop`` now, and in the call with these keywords after each step."""
         if stop():
             raise Stopped("stopped before an edit")
         if calls.takes(self._class, "callback_on_step_end"):
             keywords["callback_on_step_end"] = _stopper(stop)
-        output = self._pipeline(**keywords, output_type="np")
-        if any(getattr(output, "nsfw_content_detected", None) or ()):
-            raise InvalidEdit("the pipeline's safety checker blackened the edit")
-        return to_images(output.images)
 
     def _keywords(self, requests: Sequence[EditRequest]) -> dict[str, Any]:
         import torch
@@ -216,6 +250,12 @@ def _scaled_for_qwen(pipeline: Any, image: Image) -> Image:
     width, height, _ = module.calculate_dimensions(1024 * 1024, image.width / image.height)
     resized: Image = pipeline.image_processor.resize(image, height, width)
     return resized
+
+
+def _pictures(output: Any) -> list[Image]:
+    if any(getattr(output, "nsfw_content_detected", None) or ()):
+        raise InvalidEdit("the pipeline's safety checker blackened the edit")
+    return to_images(output.images)
 
 
 def _stopper(stop: Stop) -> Any:

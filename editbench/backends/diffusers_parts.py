@@ -14,6 +14,7 @@ from typing import Any
 
 from editbench.errors import BackendError
 
+FORM = 1  #: raise it when a state would be read in another way
 ENCODE, DENOISE, DECODE = PARTS = ("encode", "denoise", "decode")
 
 #: The methods that do all that comes before the loop over the steps, in the order of their first
