@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from editbench.backends import checkpoints, tiny
+from editbench.backends import checkpoints, quantized, tiny
 from editbench.backends.home import remembered
-from editbench.backends.libraries import Dtype, choose_dtype, torch_dtype
+from editbench.backends.libraries import Dtype, choose_dtype, loading, torch_dtype, versions
 from editbench.records import Json
 
 
@@ -26,6 +26,9 @@ class CheckpointSettings(BaseModel):
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 on an accelerator, else fp32"
     )
+    quantize: quantized.Quantize | None = Field(
+        None, description="hold the weights of linear layers in fewer bits: nf4, int8 or fp8"
+    )
     allow_pickle: bool = Field(False, description="load weights that are not safetensors")
     trust_remote_code: bool = Field(False, description="run Python code from the model's folder")
     threads: int | None = Field(None, ge=1, description="torch threads; tiny models always use 1")
@@ -33,9 +36,16 @@ class CheckpointSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint, its files looked up when they are first asked for. Loads no model."""
+    """A checkpoint, its files looked up when they are first asked for. Loads no model.
+
+    Raises ``BackendError`` if a library that the settings need is missing.
+    """
 
     settings: CheckpointSettings
+
+    def __post_init__(self) -> None:
+        if self.settings.quantize:
+            quantized.check(self.settings.quantize)
 
     @property
     def name(self) -> str:
@@ -73,14 +83,15 @@ class Checkpoint:
             "model": "" if local else self.settings.model,  # a folder is known by its weights
             "weights": weights,
             "dtype": self.dtype,
+            **({"quantize": self.settings.quantize} if self.settings.quantize else {}),
             **({"trust_remote_code": True} if self.settings.trust_remote_code else {}),
         }
 
     @cached_property
     def footprint(self) -> int:
         """The bytes of its weights once loaded."""
-        allow_pickle = self.settings.allow_pickle
-        return checkpoints.footprint(self.path, self.dtype, allow_pickle=allow_pickle)
+        kind = self.settings.quantize
+        return self._plain_bytes - (self._saved[kind] if kind else 0)
 
     @cached_property
     def module_footprints(self) -> Mapping[str, int]:
@@ -116,3 +127,23 @@ class Checkpoint:
             "use_safetensors": None if settings.allow_pickle else True,
             "trust_remote_code": settings.trust_remote_code,
         }
+
+    def quantize(self, modules: Mapping[str, Any]) -> None:
+        """Quantize the loaded modules in place, if the settings say so."""
+        if kind := self.settings.quantize:
+            with loading(self.name):
+                quantized.quantize(modules, kind)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries that can change a result."""
+        kind = self.settings.quantize
+        return versions(*([quantized.PACKAGES[kind]] if kind else []))
+
+    @cached_property
+    def _plain_bytes(self) -> int:
+        allow_pickle = self.settings.allow_pickle
+        return checkpoints.footprint(self.path, self.dtype, allow_pickle=allow_pickle)
+
+    @cached_property
+    def _saved(self) -> Mapping[quantized.Quantize, int]:
+        return quantized.saved_bytes(self.path, self.dtype)

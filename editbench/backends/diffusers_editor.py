@@ -16,7 +16,7 @@ from editbench.backends import diffusers_parts as apart
 from editbench.backends import pipelines, processors, repairs, sizes, tiny
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.home import remembered
-from editbench.backends.libraries import device_errors, silence, use_threads, versions
+from editbench.backends.libraries import device_errors, silence, use_threads
 from editbench.backends.outputs import InvalidEdit, to_images
 from editbench.engine.protocols import EditRequest, Part, Stop
 from editbench.errors import BackendError, Stopped
@@ -106,6 +106,7 @@ class DiffusersEditor:
         path = self._checkpoint.fetch()
         self.check()
         self._pipeline = pipelines.read(path, **self._checkpoint.load_arguments())
+        self._checkpoint.quantize(self.modules())
         self._repairs = [
             f"{name}: {repairs.MM_TOKEN_TYPES}"
             for name, module in self.modules().items()
@@ -167,7 +168,7 @@ class DiffusersEditor:
             "processor": "torchvision" if processors.has_torchvision() else "pillow",
             "repairs": list(self._repairs),
             "threads": self._checkpoint.threads,
-            "versions": versions(),
+            "versions": self._checkpoint.versions(),
         }
 
     def close(self) -> None:

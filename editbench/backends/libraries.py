@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from editbench.errors import BackendError, OutOfMemory
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
+_CHATTY = ("torchao", "bitsandbytes", "torch.utils._pytree")
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "tokenizers", "torchvision")
 
 
@@ -40,9 +42,12 @@ def _own_threads() -> int:
 def silence(*libraries: str) -> None:
     """Keep progress bars and chatter of ``transformers`` or ``diffusers`` off the terminal.
 
-    They would tear our display. Give transformers first: importing diffusers makes it talk.
+    They would tear our display. Give transformers first: importing diffusers makes it talk. It also
+    imports quantizing libraries that are installed, which warn of each kernel for other devices.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for name in libraries:
         log = import_module(f"{name}.utils.logging")
         log.disable_progress_bar()
@@ -94,10 +99,10 @@ def torch_dtype(name: Dtype) -> Any:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
-def versions() -> dict[str, str]:
-    """Return the installed versions of the libraries that can change a result."""
+def versions(*more: str) -> dict[str, str]:
+    """Return the installed versions of the libraries that can change a result, and of ``more``."""
     found: dict[str, str] = {}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from editbench.backends import processors, sizes
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.contracts import Contracts
-from editbench.backends.libraries import device_errors, loading, silence, use_threads, versions
+from editbench.backends.libraries import device_errors, loading, silence, use_threads
 from editbench.engine.protocols import Question, Stop
 from editbench.errors import BackendError, Stopped
 from editbench.records import Json, Reply
@@ -120,6 +120,7 @@ class TransformersJudge:
                 vocabulary = model.get_output_embeddings().weight.shape[0]
                 self._contracts = Contracts(processor.tokenizer, vocabulary=vocabulary)
         self._model, self._processor = model, processor
+        self._checkpoint.quantize(self.modules())
 
     def modules(self) -> Mapping[str, Any]:
         return {} if self._model is None else {"model": self._model}
@@ -143,7 +144,7 @@ class TransformersJudge:
             "processor": "torchvision" if processors.has_torchvision() else "pillow",
             "repairs": [],
             "threads": self._checkpoint.threads,
-            "versions": versions(),
+            "versions": self._checkpoint.versions(),
         }
 
     def close(self) -> None:

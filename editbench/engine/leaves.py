@@ -117,6 +117,15 @@ def loose(modules: Mapping[str, Module]) -> Loose:
 
 
 def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a tensor, or those inside it; of a 4-bit weight of bitsandbytes its state as well."""
+    if _is_4bit(tensor):
+        import torch
+
+        yield name, tensor
+        for key, value in vars(tensor.quant_state).items():  # type: ignore[attr-defined]
+            if isinstance(value, torch.Tensor):
+                yield f"{name}.{key}", value
+        return
     flatten = getattr(type(tensor), "__tensor_flatten__", None)
     if flatten is None or type(tensor).__module__.startswith("torch.distributed"):
         yield name, tensor
@@ -126,13 +135,19 @@ def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]
         yield from _parts(f"{name}.{attribute}", getattr(tensor, attribute))
 
 
+def _is_4bit(tensor: torch.Tensor) -> bool:
+    state = getattr(tensor, "quant_state", None)
+    # Statistics that are quantized themselves would be a second state inside the first.
+    return type(tensor).__name__ == "Params4bit" and state is not None and not state.nested
+
+
 def _problem(item: _Found) -> str | None:
     import torch
 
     tensor = item.tensor
     home = type(tensor).__module__
-    if home.startswith("bitsandbytes"):
-        return f"{item.name} is quantized by bitsandbytes, which keeps state beside it"
+    if home.startswith("bitsandbytes") and not _is_4bit(tensor):
+        return f"{item.name} is quantized by bitsandbytes in a way that keeps state out of reach"
     if home.startswith("torch.distributed"):
         return f"{item.name} is distributed over several devices"
     if torch.nn.parameter.is_lazy(tensor):
