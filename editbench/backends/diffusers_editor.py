@@ -143,7 +143,7 @@ class DiffusersEditor:
 
     @property
     def state_form(self) -> str:
-        return json.dumps([apart.FORM, versions()], sort_keys=True)
+        return json.dumps([apart.FORM, self._checkpoint.versions()], sort_keys=True)
 
     def state_bytes(self, width: int, height: int) -> int:
         return _TINY_STATE if self._checkpoint.tiny else _STATE
