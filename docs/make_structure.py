@@ -25,7 +25,7 @@ the tree, and the tree to this table of who may import whom:
 
 ```
 cli      -> api, config, records, errors, units, engine.events
-api      -> everything but cli, with session, observers, assemble, runlog and doctor beside it
+api      -> everything but cli; so do the helpers of api that lie beside it
 report   -> records, errors, units
 suites   -> records, errors, units
 backends -> records, errors, units, engine.protocols, suites.rubrics

@@ -6,8 +6,7 @@ Nothing here prints, exits or configures logging. ``run`` blocks; inside an even
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +21,14 @@ from editbench.doctor import doctor
 from editbench.engine import run as engine
 from editbench.engine.events import Event
 from editbench.engine.plan import Plan
-from editbench.errors import ConfigError, EditbenchError, ResultError
+from editbench.errors import ResultError
+from editbench.loading import config_of, load_config
 from editbench.report import comparison as comparisons
 from editbench.report import files, markdown
 from editbench.report.comparison import Comparison
 from editbench.report.gate import Gate, parse
 from editbench.report.result import RunResult
+from editbench.rescoring import reparse, score_config
 from editbench.session import OnEvent, Run, open_run
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RunResult",
     "available",
     "compare",
+    "config_of",
     "doctor",
     "list_runs",
     "load_config",
@@ -45,7 +47,10 @@ __all__ = [
     "open_run",
     "parse_gate",
     "plan",
+    "reparse",
     "run",
+    "score",
+    "score_config",
     "write_report",
 ]
 
@@ -54,67 +59,6 @@ _SINGULAR: dict[str, registry.Kind] = {
     "judges": "judge",
     "observers": "observer",
 }
-_KINDS: tuple[Literal["editor", "judge"], ...] = ("editor", "judge")
-
-
-def load_config(
-    file: Path | None = None,
-    *,
-    settings: Sequence[str] = (),
-    overrides: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> RunConfig:
-    """Return the configuration of a run; later sources win over earlier ones.
-
-    Sources are ``[tool.editbench]`` of ``pyproject.toml``, the run ``file``, the environment
-    (``EDITBENCH_SET``, settings separated by newlines), ``settings`` such as
-    ``editor.args.num_inference_steps=28``, and ``overrides``, nested mappings. Raises
-    ``ConfigError`` that lists every problem, the backends' own settings included.
-    """
-    environ = os.environ if environ is None else environ
-    named = list(filter(None, environ.get("EDITBENCH_SET", "").splitlines()))
-    values = configs.layered(
-        _project_settings(),
-        configs.read_file(file) if file else {},
-        configs.nest(map(configs.parse_setting, named)),
-        configs.nest(map(configs.parse_setting, settings)),
-        overrides or {},
-    )
-    config, problems = configs.build(values)
-    for kind in _KINDS:
-        chosen = values.get(kind)
-        if isinstance(chosen, Mapping):
-            problems += _backend_problems(kind, chosen)
-    for number, observer in enumerate(config.observers if config else ()):
-        problems += _problems("observer", observer.use, observer.settings(), f"observers.{number}")
-    if problems or config is None:
-        name = file.name if file else "the configuration"
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        raise ConfigError(f"{name} has {count}", problems=problems)
-    return config
-
-
-def _project_settings() -> dict[str, Any]:
-    path = Path("pyproject.toml")
-    if not path.is_file():
-        return {}
-    return dict(configs.read_file(path).get("tool", {}).get("editbench", {}))
-
-
-def _backend_problems(kind: Literal["editor", "judge"], chosen: Mapping[str, Any]) -> list[str]:
-    model = configs.EditorConfig if kind == "editor" else configs.JudgeConfig
-    own = {key: value for key, value in chosen.items() if key not in model.model_fields}
-    name = chosen.get("use", model.model_fields["use"].default)
-    if not isinstance(name, str):
-        return []
-    return _problems(kind, name, own, kind)
-
-
-def _problems(kind: registry.Kind, name: str, own: Mapping[str, Any], at: str) -> list[str]:
-    try:
-        return registry.check_settings(kind, name, own, explain=configs.explain, at=at)
-    except EditbenchError as exc:
-        return [f"{at + '.use':<24} {exc}"]
 
 
 def plan(config: RunConfig, *, on_event: OnEvent | None = None) -> Plan:
@@ -123,11 +67,16 @@ def plan(config: RunConfig, *, on_event: OnEvent | None = None) -> Plan:
         return engine.plan_run(assembly.parts)
 
 
-def run(config: RunConfig, *, on_event: OnEvent | None = None) -> RunResult:
-    """Carry a run out and return its result. Blocks. Raises as ``Run.wait`` does."""
+def run(
+    config: RunConfig, *, on_event: OnEvent | None = None, ask_again: bool = False
+) -> RunResult:
+    """Carry a run out and return its result. Blocks. Raises as ``Run.wait`` does.
+
+    ``ask_again`` is as for ``open_run``.
+    """
 
     async def main() -> RunResult:
-        async with open_run(config, on_event=on_event) as opened:
+        async with open_run(config, on_event=on_event, ask_again=ask_again) as opened:
             return await opened.wait()
 
     try:
@@ -139,6 +88,26 @@ def run(config: RunConfig, *, on_event: OnEvent | None = None) -> RunResult:
                 "use 'async with editbench.open_run(config)' there"
             ) from exc
         raise
+
+
+def score(
+    result: RunResult,
+    *,
+    judge: str | None = None,
+    rubric: str | Path | None = None,
+    settings: Sequence[str] = (),
+    name: str | None = None,
+    on_event: OnEvent | None = None,
+) -> RunResult:
+    """Score a run's stored edits with another judge or rubric; return the new run. Edits nothing.
+
+    ``judge`` is a name, or ``name:model``. Blocks, and raises as ``run`` does.
+    """
+    overrides: dict[str, Any] = {"judge": configs.named_backend(judge) if judge else {}}
+    if rubric:
+        overrides["judge"]["rubric"] = str(rubric)
+    config = score_config(result, settings=settings, overrides=overrides, name=name)
+    return run(config, on_event=on_event)
 
 
 def open_result(folder: str | Path | None = None, *, out: Path = Path("runs")) -> RunResult:

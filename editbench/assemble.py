@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from editbench.backends import home, registry
-from editbench.config import BackendConfig, RunConfig
+from editbench.config import BackendConfig, RunConfig, with_paths
 from editbench.engine import keys, memory
 from editbench.engine.devices import Device, open_device
 from editbench.engine.events import Checking, Event, Notice
@@ -25,6 +25,7 @@ from editbench.engine.run import Parts
 from editbench.engine.spill import Spill
 from editbench.engine.steps import Limits
 from editbench.engine.store import Store
+from editbench.errors import ResultError
 from editbench.records import Json, Pair, Reply, Verdict
 from editbench.suites import rubrics, verdicts
 from editbench.suites.check import check
@@ -103,6 +104,11 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse
         )
         ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill)
+        if config.run.score_only and not ledger.forgo_edits():
+            raise ResultError(
+                f"none of the {len(ledger)} edits is stored, so there is nothing to score",
+                hint="editbench run makes them; --keep all keeps them",
+            )
         yield Assembly(
             name=name,
             folder=folder,
@@ -169,6 +175,8 @@ def run_name(config: RunConfig, suite: Suite, editor: Model, judge: Model) -> st
     if config.run.name:
         return config.run.name
     settings = config.model_dump(mode="json", exclude={"memory", "observers", "run"})
+    # Relative to the runs, so that a run's own run.toml names it too, wherever it is read.
+    settings = with_paths(settings, since=config.run.out)
     for section in ("editor", "judge"):
         settings[section].pop("batch", None)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]

@@ -6,7 +6,9 @@ to the backend's own ``Settings``, and its complaints are reported together with
 
 from __future__ import annotations
 
+import copy
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from editbench.errors import ConfigError
 from editbench.records import Json
 from editbench.units import parse_bytes, parse_seconds
+
+_NAMES = ("demo", "default")  #: of what is built in, even where a file is called so
 
 
 def _size(value: object) -> object:
@@ -139,6 +143,9 @@ class RunSection(_Section):
     item_timeout: Annotated[Seconds | None, Field(gt=0)] = Field(
         None, description="longest time on the device for one item"
     )
+    score_only: bool = Field(
+        False, description="score the edits that are stored, and make no others"
+    )
     early_scores: bool = Field(
         False, description="score the first category before editing the rest: two swaps more"
     )
@@ -188,6 +195,17 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
     except tomllib.TOMLDecodeError:
         parsed = value
     return [part.strip() for part in key.split(".")], parsed
+
+
+def named_backend(text: str) -> dict[str, str]:
+    """Return what ``NAME`` or ``NAME:MODEL`` says: ``use``, and ``model`` where one is named."""
+    words = text.split(":")
+    # A backend of one's own has a colon in its name: file.py:Class, package.module:Class.
+    own = 2 if "." in words[0] else 1
+    out = {"use": ":".join(words[:own])}
+    if words[own:]:
+        out["model"] = ":".join(words[own:])
+    return out
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,3 +280,26 @@ def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:
             return []
         model = kind
     return list(model.model_fields)
+
+
+def with_paths(values: Mapping[str, Any], *, since: Path | None = None) -> dict[str, Any]:
+    """Return a configuration's values with every path from the root, or relative to a folder."""
+
+    def placed(path: Any) -> Any:
+        if not isinstance(path, str) or not path or path in _NAMES or path.startswith("tiny/"):
+            return path
+        found = Path(path).expanduser()
+        if not found.exists():
+            return path
+        return os.path.relpath(found.resolve(), since.resolve()) if since else str(found.resolve())
+
+    out = copy.deepcopy(dict(values))
+    for section, key in (("suite", "path"), ("judge", "rubric"), ("memory", "folder")):
+        if key in out.get(section, {}):
+            out[section][key] = placed(out[section][key])
+    for plugin in (out["editor"], out["judge"], *out.get("observers", ())):
+        file, colon, factory = plugin["use"].rpartition(":")
+        plugin["use"] = placed(file) + colon + factory
+        if "model" in plugin:
+            plugin["model"] = placed(plugin["model"])
+    return out

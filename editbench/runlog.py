@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import tomli_w
 
-from editbench.config import RunConfig
+from editbench.config import RunConfig, with_paths
 from editbench.doctor import machine, versions
 from editbench.engine.events import Checking, Event, Memory, Moving
 from editbench.records import Json
@@ -57,20 +57,15 @@ class EventLog:
 
 def write_settings(folder: Path, config: RunConfig) -> None:
     """Write ``run.toml``: the effective settings, in a form that ``editbench run`` takes."""
-    values = config.model_dump(mode="json", exclude_none=True)
+    values = with_paths(config.model_dump(mode="json", exclude_none=True))
     memory = values["memory"]
     for name in ("device_budget", "host", "spill"):
         if isinstance(memory.get(name), int):
             memory[name] = f"{memory[name]}B"
         elif isinstance(memory.get(name), float):
             memory[name] = f"{memory[name] * 100:g}%"
-    values["suite"]["path"] = _absolute(values["suite"]["path"])
     with replaced(folder / "run.toml") as stream:
         stream.write(tomli_w.dumps(values))
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).exists() else path
 
 
 def write_environment(folder: Path, described: Mapping[str, Json]) -> None:

@@ -175,10 +175,13 @@ class Run:
 
 
 @asynccontextmanager
-async def open_run(config: RunConfig, *, on_event: OnEvent | None = None) -> AsyncIterator[Run]:
+async def open_run(
+    config: RunConfig, *, on_event: OnEvent | None = None, ask_again: bool = False
+) -> AsyncIterator[Run]:
     """Open a run: check the suite, lock the folder, find what is finished. Loads no model.
 
-    ``on_event`` gets every event on the event loop's thread and must not block.
+    ``on_event`` gets every event on the event loop's thread and must not block. With ``ask_again``
+    the judge is asked anew about pairs whose stored reply came to no score.
     """
     log = EventLog()
 
@@ -196,6 +199,8 @@ async def open_run(config: RunConfig, *, on_event: OnEvent | None = None) -> Asy
     manager = assemble(config, emit=emit_from_thread, lock=True)
     assembly = await anyio.to_thread.run_sync(manager.__enter__)
     try:
+        if ask_again:
+            await anyio.to_thread.run_sync(assembly.parts.ledger.forget_bad_replies)
         log.open(assembly.folder / "events.jsonl")
         write_settings(assembly.folder, config)
         write_environment(assembly.folder, describe(assembly))

@@ -75,7 +75,7 @@ def test_the_hint_of_a_full_store_is_a_command_that_goes_on(
     assert words[0] == "editbench" and words[-2:] == ["--spill-budget", "SIZE"]
     full = CliRunner().invoke(app, [*words[1:-1], SMALL, "--display", "none"])
     assert full.exit_code == StoreFull.exit_code == 4
-    assert "to go on: editbench run" in full.output
+    assert "to go on: editbench resume" in full.output
     done = CliRunner().invoke(app, [*words[1:-1], "10MB", "--display", "none"])
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "runs").iterdir()

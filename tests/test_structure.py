@@ -32,6 +32,8 @@ MAY_IMPORT = {
 }
 MEET = {
     "api",
+    "loading",
+    "rescoring",
     "session",
     "observers",
     "assemble",

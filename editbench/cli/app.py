@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from editbench.cli.commands import OUTPUT, Screen, command
+from editbench.cli.commands import Screen, command
+from editbench.cli.continuing import RESUME_EXAMPLES, SCORE_EXAMPLES, resume, score
 from editbench.cli.messages import say
-from editbench.cli.modes import Mode
-from editbench.cli.options import Settings, variable
+from editbench.cli.options import Settings, Watch
 from editbench.cli.profiling import profile
 from editbench.cli.reading import AsJson, list_, print_json, show
 from editbench.cli.reporting import COMPARE_EXAMPLES, compare, report
-from editbench.cli.setting_up import doctor, init
+from editbench.cli.setting_up import demo, doctor, init
 
 WELCOME = """\
 editbench measures how well image-editing models follow instructions.
@@ -84,31 +84,16 @@ def welcome(
 def run(
     settings: Settings,
     *,
-    display: Annotated[
-        Mode,
-        typer.Option(help="How to show it.", envvar=variable("display"), rich_help_panel=OUTPUT),
-    ] = Mode.AUTO,
-    quiet: Annotated[
-        int,
-        typer.Option(
-            "--quiet",
-            "-q",
-            count=True,
-            help="Print only the run's folder; -qq not even that.",
-            envvar=variable("quiet"),
-            rich_help_panel=OUTPUT,
-            show_default=False,
-        ),
-    ] = 0,
+    watch: Watch,
     screen: Screen,
 ) -> int:
     """Edit every pair, swap models once, score every edit, and report. Continues what was begun."""
     from editbench.cli.running import carry_out
 
     config = settings.load()
-    if settings.file is None and config.suite.path == "demo" and not quiet:
+    if settings.file is None and config.suite.path == "demo" and not watch.quiet:
         say(screen.err, "note", "running the built-in demo; editbench init writes a run file")
-    return carry_out(config, screen, mode=display, quiet=quiet)
+    return carry_out(config, screen, watch)
 
 
 @app.command()
@@ -124,6 +109,9 @@ def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None
         print(made.describe())
 
 
+app.command(name="resume", epilog=RESUME_EXAMPLES)(command(resume))
+app.command(name="score", epilog=SCORE_EXAMPLES)(command(score))
+app.command(name="demo")(command(demo))
 app.command(name="show")(command(show))
 app.command(name="report")(command(report))
 app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))

@@ -14,9 +14,8 @@ import typer
 from rich.console import Console
 
 from editbench.cli.messages import first_cause, tell
-from editbench.cli.options import Settings, variable
+from editbench.cli.options import OUTPUT, Means, Scoring, Settings, Watch, variable
 
-OUTPUT = "Output"
 WIDE = 200  #: columns of a file or a pipe, where nothing needs to be cut
 
 
@@ -57,7 +56,7 @@ class Screen:
         return Console(no_color=self.no_color or None, highlight=False, stderr=True)
 
 
-GROUPS: tuple[type, ...] = (Settings, Screen)
+GROUPS: tuple[type, ...] = (Settings, Means, Scoring, Watch, Screen)
 
 
 def command(function: Callable[..., Any]) -> Callable[..., None]:
@@ -102,7 +101,8 @@ def _guarded(function: Callable[..., Any], given: Mapping[str, Any], screen: Scr
 
 def _flags(kind: type) -> list[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
-    shown = [field for field in fields(kind) if hasattr(hints[field.name], "__metadata__")]
+    hidden = getattr(kind, "HIDDEN", ())
+    shown = [field for field in fields(kind) if field.name not in hidden]
     return [_parameter(field.name, hints[field.name], field.default) for field in shown]
 
 
@@ -116,7 +116,7 @@ def _parameter(
 def _build(kind: type, given: dict[str, Any], context: typer.Context) -> Any:
     """Take a group's flags out of all that were given."""
     values = {parameter.name: given.pop(parameter.name) for parameter in _flags(kind)}
-    if kind is Settings:
+    if issubclass(kind, Settings):
         sources = {name: context.get_parameter_source(name) for name in values}
         values["given"] = {name: source.name for name, source in sources.items() if source}
     return kind(**values)

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from editbench.cli.modes import Mode
 from editbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ WHAT = "What to run"
 WHICH = "Which pairs"
 MEMORY = "Memory"
 HOW = "How it runs"
+OUTPUT = "Output"
 
 
 def flag(name: str, *short: str, help: str, panel: str, metavar: str | None = None) -> Any:
@@ -40,12 +42,31 @@ def variable(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """How a run is watched."""
+
+    display: Annotated[Mode, flag("display", help="How to show it.", panel=OUTPUT)] = Mode.AUTO
+    quiet: Annotated[
+        int,
+        typer.Option(
+            "--quiet",
+            "-q",
+            count=True,
+            help="Print only the run's folder; -qq not even that.",
+            envvar=variable("quiet"),
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A run file and the flags that override it. What is not given is None or empty."""
 
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN.toml]", help="Run file; without one, the built-in demo."),
+        typer.Argument(metavar="RUN.toml", help="Run file; without one, the built-in demo."),
     ] = None
     suite: Annotated[
         str | None,
@@ -64,15 +85,6 @@ class Settings:
     rubric: Annotated[
         str | None,
         flag("rubric", help="How the judge is to score.", panel=WHAT, metavar="NAME|FILE"),
-    ] = None
-    observer: Annotated[
-        list[str] | None,
-        flag(
-            "observer",
-            help="Also told of every event, such as a tracker. Repeat for more.",
-            panel=HOW,
-            metavar="NAME|FILE:CLASS",
-        ),
     ] = None
     set: Annotated[
         list[str] | None,
@@ -155,8 +167,19 @@ class Settings:
         bool,
         flag("early-scores", help="Score the first category at once: two swaps.", panel=HOW),
     ] = False
+    observer: Annotated[
+        list[str] | None,
+        flag(
+            "observer",
+            help="Also told of every event, such as a tracker. Repeat for more.",
+            panel=HOW,
+            metavar="NAME|FILE:CLASS",
+        ),
+    ] = None
     threads: Annotated[int | None, flag("threads", help="Of torch.", panel=HOW)] = None
     given: Mapping[str, str] = field(default_factory=dict)  #: flag to COMMANDLINE or ENVIRONMENT
+
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"given"})  #: fields that are no flags here
 
     def load(self) -> RunConfig:
         """Return the checked configuration; flags win over --set, --set over the environment.
@@ -167,7 +190,7 @@ class Settings:
 
         return load_config(
             self.file,
-            settings=[*self.from_environment(), *self._explicit_settings()],
+            settings=[*self.from_environment(), *self.explicit_settings()],
             overrides=self.overrides(),
         )
 
@@ -183,7 +206,8 @@ class Settings:
         """Return what the environment says, written as ``--set`` takes it."""
         return [f"{path}={_toml(value)}" for path, value in self._values("ENVIRONMENT")]
 
-    def _explicit_settings(self) -> list[str]:
+    def explicit_settings(self) -> list[str]:
+        """Return what ``--set`` was given on the command line."""
         # EDITBENCH_SET is left to load_config: values may hold the spaces it would be cut at here.
         return list(self.set or ()) if self.given.get("set") == "COMMANDLINE" else []
 
@@ -191,6 +215,25 @@ class Settings:
         for name, convert in MEANING.items():
             if self.given.get(name) == source:
                 yield from convert(getattr(self, name))
+
+
+class Means(Settings):
+    """The flags that change how a run is made, and not what it finds."""
+
+    HIDDEN = Settings.HIDDEN | {"file", "suite", "language", "editor", "judge", "rubric", "set"}
+    HIDDEN |= {"seed", "limit", "category", "pair", "skip_bad", "name", "out"}
+
+    def changes(self) -> dict[str, Any]:
+        """Return what these flags and their variables lay over a run's own settings."""
+        from editbench.config import merge, nest, parse_setting
+
+        return merge(nest(map(parse_setting, self.from_environment())), self.overrides())
+
+
+class Scoring(Means):
+    """The flags that change how a run's edits are scored."""
+
+    HIDDEN = Means.HIDDEN - {"judge", "rubric", "set", "name"}
 
 
 def _at(path: str) -> Callable[[Any], Iterator[tuple[str, Any]]]:
@@ -202,12 +245,10 @@ def _at(path: str) -> Callable[[Any], Iterator[tuple[str, Any]]]:
 
 def _backend(role: str) -> Callable[[str], Iterator[tuple[str, Any]]]:
     def place(value: str) -> Iterator[tuple[str, Any]]:
-        words = value.split(":")
-        # A backend of one's own has a colon in its name: file.py:Class, package.module:Class.
-        own = 2 if "." in words[0] else 1
-        yield f"{role}.use", ":".join(words[:own])
-        if words[own:]:
-            yield f"{role}.model", ":".join(words[own:])
+        from editbench.config import named_backend
+
+        for key, meant in named_backend(value).items():
+            yield f"{role}.{key}", meant
 
     return place
 

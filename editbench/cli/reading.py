@@ -20,9 +20,7 @@ Out = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Which = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[RUN]", help="A run's folder or its name; without one, the latest run."
-    ),
+    typer.Argument(metavar="RUN", help="A run's folder or its name; without one, the latest run."),
 ]
 Kind = Literal["runs", "editors", "judges", "suites", "observers"]
 
@@ -30,7 +28,7 @@ Kind = Literal["runs", "editors", "judges", "suites", "observers"]
 def show(
     run: Which = None,
     pair: Annotated[
-        str | None, typer.Argument(metavar="[PAIR]", help="Id of one pair, to show in full.")
+        str | None, typer.Argument(metavar="PAIR", help="Id of one pair, to show in full.")
     ] = None,
     *,
     out: Out = Path("runs"),

@@ -15,6 +15,7 @@ from editbench.cli.commands import Screen
 from editbench.cli.displays import Display, choose, opened
 from editbench.cli.messages import LoggedBug, first_cause, say
 from editbench.cli.modes import Mode
+from editbench.cli.options import Watch
 from editbench.cli.signals import Stopper
 from editbench.cli.state import State, update
 from editbench.cli.text import counted, plain
@@ -41,18 +42,23 @@ class Witness:
         self._display(event)
 
 
-def carry_out(config: RunConfig, screen: Screen, *, mode: Mode, quiet: int) -> int:
+def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: bool = False) -> int:
     """Run to the end or to a stop, and return the exit code."""
-    mode = choose(mode, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0)
+    quiet = watch.quiet
+    mode = choose(
+        watch.display, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0
+    )
     with logs.to_terminal(screen.err, verbose=screen.verbose):
         with opened(mode, screen.err) as display:
-            result, witness, stopped = anyio.run(_run, config, display)
+            result, witness, stopped = anyio.run(_run, config, display, ask_again)
     if result is None:
         return _stopped(screen, stopped, witness, quiet=quiet > 0)
     return _finished(config, screen, result, witness, mode=mode, quiet=quiet)
 
 
-async def _run(config: RunConfig, display: Display) -> tuple[RunResult | None, Witness, int | None]:
+async def _run(
+    config: RunConfig, display: Display, ask_again: bool
+) -> tuple[RunResult | None, Witness, int | None]:
     """Return the result, None if it was stopped, and the exit code that a stop calls for."""
     witness = Witness(display)
     result: RunResult | None = None
@@ -61,7 +67,7 @@ async def _run(config: RunConfig, display: Display) -> tuple[RunResult | None, W
         tasks.start_soon(stopper.watch)
         tasks.start_soon(_tick, display)
         try:
-            result = await _open_and_wait(config, witness, stopper)
+            result = await _open_and_wait(config, witness, stopper, ask_again=ask_again)
         except Stopped:
             if stopper.exit_code is None:
                 raise
@@ -70,10 +76,12 @@ async def _run(config: RunConfig, display: Display) -> tuple[RunResult | None, W
     return result, witness, stopper.exit_code
 
 
-async def _open_and_wait(config: RunConfig, witness: Witness, stopper: Stopper) -> RunResult:
+async def _open_and_wait(
+    config: RunConfig, witness: Witness, stopper: Stopper, *, ask_again: bool
+) -> RunResult:
     from editbench.api import open_run
 
-    async with open_run(config, on_event=witness) as run:
+    async with open_run(config, on_event=witness, ask_again=ask_again) as run:
         stopper.open(run)
         with logs.to_folder(run.folder) as path:
             try:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
-from editbench.cli.reading import AsJson, print_json
+from editbench.cli.options import WHICH, Watch, flag
+from editbench.cli.reading import AsJson, Out, print_json
 from editbench.cli.text import plain
 from editbench.errors import ConfigError, MachineError
 from editbench.units import format_bytes
@@ -83,8 +84,31 @@ def _fact(name: str, value: object) -> str:
     return plain(value)
 
 
+DEMO = {
+    "editor": {"use": "diffusers", "model": "tiny/qwen-image-edit"},
+    "judge": {"use": "transformers", "model": "tiny/qwen3-vl"},
+}
+
+
+def demo(
+    *,
+    limit: Annotated[
+        int | None, flag("limit", "-n", help="At most so many pairs of each category.", panel=WHICH)
+    ] = None,
+    out: Out = Path("runs"),
+    watch: Watch,
+    screen: Screen,
+) -> int:
+    """Run the built-in suite with two tiny models: half a minute, no GPU, no download."""
+    from editbench.api import load_config
+    from editbench.cli.running import carry_out
+
+    here = {"suite": {"path": "demo", "limit": limit}, "run": {"out": str(out)}}
+    return carry_out(load_config(overrides=DEMO | here), screen, watch)
+
+
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write it.")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it.")] = Path("."),
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     screen: Screen,

@@ -86,6 +86,7 @@ class Ledger:
         self._width = array("I", bytes(4 * count))
         self._height = array("I", bytes(4 * count))
         self._scored = bytearray(count)
+        self._only_scores = False
         self._edits = self._bytes = 0  # to know how large a stored edit is
         self._category = array("H", bytes(2 * count))
         self.categories: list[str] = []
@@ -168,6 +169,10 @@ class Ledger:
         """Return a pair's category."""
         return self.categories[self._category[index]]
 
+    def pixels(self, index: int) -> str:
+        """Return the hash of the pixels of a pair's edit; zeros while there is none."""
+        return self._pixels[32 * index : 32 * index + 32].hex()
+
     def size(self, index: int) -> tuple[int, int]:
         """Return the width and height of a pair's edit; zeros while there is none."""
         return self._width[index], self._height[index]
@@ -182,6 +187,39 @@ class Ledger:
     def lost(self, index: int) -> None:
         """Note that a pair's edit turned out to be gone or damaged."""
         self._width[index] = self._height[index] = 0
+        if self._only_scores:
+            self._forgo(index)
+
+    def forgo_edits(self) -> int:
+        """Make no edits from now on: a pair without one has failed. Return how many have one."""
+        self._only_scores = True
+        for index in range(len(self)):
+            if not self.is_edited(index):
+                self._forgo(index)
+        return sum(map(self.is_edited, range(len(self))))
+
+    def _forgo(self, index: int) -> None:
+        said = "no edit of it is stored, and this run only scores"
+        self.failures.setdefault(index, Failure("edit_failed", "NotStored", said, 0))
+
+    def forget_bad_replies(self) -> int:
+        """Delete the replies that came to no score, so that they are asked for again; count them.
+
+        Raises ``StoreError``.
+        """
+        bad = [index for index in range(len(self)) if self._may_ask_again(index)]
+        for index in bad:
+            self._store.delete(self.verdict_key(index, self.pixels(index)))
+            self._scored[index] = 0
+        return len(bad)
+
+    def _may_ask_again(self, index: int) -> bool:
+        if not self._scored[index] or self.key(index) not in self._store:
+            return False  # without its image an edit cannot be judged again
+        record = self._store.get(self.verdict_key(index, self.pixels(index)))
+        if record is None:
+            return False
+        return self.parse(index, read_reply(record.header, record.payload)).state != "ok"
 
     def scored(self, index: int) -> None:
         """Note that a pair's verdict is stored."""

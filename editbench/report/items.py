@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from editbench.errors import ResultError
-from editbench.records import Json, Outcome
+from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
 
 
 def to_line(outcome: Outcome) -> str:
@@ -41,6 +41,33 @@ def to_line(outcome: Outcome) -> str:
         "seconds": {"edit": edit.seconds if edit else None, "score": outcome.score_seconds},
     }
     return dump(value)
+
+
+def from_item(item: Mapping[str, Any]) -> Outcome:
+    """Return the outcome that a line tells of, as far as it does: where the sources are is not.
+
+    Raises ``ResultError`` for an object that is no such line.
+    """
+    try:
+        seconds, edit, error = item["seconds"], item["edit"], item["error"] or {}
+        return Outcome(
+            pair=Pair(item["id"], item["category"], item["instruction"], (), extra=item["extra"]),
+            verdict=Verdict(
+                item["state"],
+                item["criteria"],
+                item["overall"],
+                item["reason"],
+                error.get("message", ""),
+            ),
+            edit=Edit(**edit, seconds=seconds["edit"]) if edit else None,
+            reply=None if item["raw"] is None else Reply(item["raw"], item["finish"]),
+            score_seconds=seconds["score"],
+            failure=Failure(error["state"], error["type"], error["message"], error["attempts"])
+            if error.get("type")
+            else None,
+        )
+    except (KeyError, TypeError) as exc:
+        raise ResultError(f"an item is not as editbench writes it: {exc!r}") from exc
 
 
 def _error(outcome: Outcome) -> dict[str, Json] | None:
