@@ -13,6 +13,7 @@ from editbench.cli.commands import Screen
 from editbench.errors import ConfigError
 
 SCRIPTS = {
+    "swap": "changing models on the device, against how others do it and the link's own speed",
     "schedule": "one plan against going pair by pair and category by category",
     "engine": "the way of a pair through the engine, and how busy the device is kept",
     "spill": "storing and reading edits against the disk's own speed",

@@ -1,0 +1,144 @@
+"""The swap benchmark says what is so: bytes, equal bits, and why a method has no figures."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    yield
+
+
+@pytest.mark.slow
+def test_the_tiny_table_shows_what_each_method_moves(tmp_path: Path) -> None:
+    import swap
+
+    command = [sys.executable, str(SCRIPTS / "swap.py"), "--device", "cpu", "--cycles", "2"]
+    command += ["--json", "swap.json", "--chart", "swap.svg"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads((tmp_path / "swap.json").read_text())["metrics"]["rows"]
+    rows = {row["method"]: row for row in found}
+    assert list(rows) == list(swap.METHODS)
+    measured = {name for name, row in rows.items() if "into" in row}
+    assert measured == {"naive", "retained", "arena", "region", "overlay"}
+    for name, row in rows.items():
+        assert (name in measured) != ("reason" in row)
+        assert row["same"] is (None if name == "retained-pinned" else True)
+        assert f"| {swap.METHODS[name].label} |" in done.stdout
+
+    average = rows["naive"]["weights"] / 2
+    assert rows["naive"]["back"] == rows["naive"]["into"] >= average
+    for name in measured - {"naive"}:
+        assert rows[name]["back"] == 0
+        assert average <= rows[name]["into"] <= 1.01 * average or name == "overlay"
+    assert rows["overlay"]["into"] == _overlap()
+    assert len({str(row["outputs"]["editor"]) for row in rows.values() if "outputs" in row}) == 1
+
+    words = [e.text for e in ElementTree.parse(tmp_path / "swap.svg").iter() if e.text]
+    assert {method.label for method in swap.METHODS.values()} <= set(words)
+
+
+def _overlap() -> int:
+    """Return the bytes that both tiny models need in the room that is given to them."""
+    import ladder
+    import turns
+    import weights
+
+    stage = turns.Stage(turns.Asked("tiny", "cpu", 0, 1))
+    mover = ladder.Overlay(stage.device, room=stage.room)
+    for name, role in weights.ROLES.items():
+        modules = role.build(stage.size)
+        weights.fill(modules, stage.size, stage.device.place, seed=0)
+        mover.take(name, modules)
+    sizes = {name: mover.manager.bytes(name) for name in weights.ROLES}
+    reserve = stage.device.free() - (stage.room or 0)
+    overlap = mover.manager.plan(sizes, reserve=reserve).overlap("editor", "judge")
+    mover.manager.close()
+    return overlap
+
+
+def test_an_output_that_changes_is_noticed() -> None:
+    import movers
+    import turns
+
+    class Damaging(movers.Naive):
+        def leave(self, name: str) -> None:
+            with torch.no_grad():
+                next(self._tensors(name)).add_(1)
+
+    asked = turns.Asked("tiny", "cpu", 0, 1)
+    assert turns.measure(movers.Naive, asked)["same"] is True
+    assert turns.measure(Damaging, asked)["same"] is False
+
+
+def test_too_little_host_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    import movers
+    import turns
+
+    monkeypatch.setattr(turns, "host_available", lambda: 12_000_000)
+    with pytest.raises(movers.Unable, match=r"needs 12\.2 MB of host memory, 12\.0 MB are free"):
+        turns.measure(movers.Naive, turns.Asked("tiny", "cpu", 0, 1))
+
+
+def test_large_models_are_not_made_without_a_gpu() -> None:
+    import movers
+    import turns
+
+    for asked in (turns.Asked("full", "cpu", 0, 1), turns.Asked("tiny", "cpu", 1 << 30, 1)):
+        with pytest.raises(movers.Unable, match="without a GPU"):
+            turns.Stage(asked)
+
+
+def test_full_models_have_the_sizes_of_the_real_ones() -> None:
+    import weights
+
+    sizes = {
+        name: sum(weights.parameter_bytes(role.build(weights.SIZES["full"]), weights.SIZES["full"]))
+        for name, role in weights.ROLES.items()
+    }
+    assert sizes == {"editor": 41_114_587_238, "judge": 62_141_508_064}
+
+
+@pytest.mark.parametrize(
+    ("work", "given", "reason"),
+    [
+        (int, "x", "ValueError: invalid literal"),
+        (os._exit, 3, "its process ended with 3"),
+        (time.sleep, 600, "took more than 0.2s"),
+    ],
+)
+def test_whatever_goes_wrong_in_a_process_is_a_reason(work: Any, given: Any, reason: str) -> None:
+    import turns
+
+    processes = multiprocessing.get_context("forkserver")
+    timeout = 0.2 if work is time.sleep else 60
+    found = turns.in_a_process(processes, work, given, timeout=timeout)
+    assert found["reason"].startswith(reason)
+
+
+def test_copies_between_host_and_device_are_counted_each_way() -> None:
+    import movers
+
+    seen: list[tuple[int, int]] = []
+    with movers.counting(lambda into, back: seen.append((into, back))):
+        there = torch.ones(4).to("meta")
+        torch.empty(8, device="meta").copy_(torch.ones(8))
+        torch.ones(3).to(torch.float64)
+    assert there.device.type == "meta"
+    assert seen == [(16, 0), (32, 0), (0, 0)]
