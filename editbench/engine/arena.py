@@ -7,14 +7,14 @@ Does not cover what the weights are (see leaves) or when they move (see residenc
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from editbench.engine.leaves import Group
 from editbench.engine.pages import MappedFiles, trim_heap
-from editbench.engine.placement import aligned
+from editbench.engine.placement import Extent, aligned, intersect
 from editbench.errors import OutOfMemory
 from editbench.units import format_bytes
 
@@ -71,16 +71,35 @@ def host_memory(size: int) -> torch.Tensor:
 
 
 def fill(layout: Layout, memory: torch.Tensor) -> None:
-    """Copy the weights into ``memory`` and point the model at it, group by group.
+    """Copy the weights into ``memory`` and point the model at it.
 
     Each original is let go of as it lands, so that host memory peaks at the arena and one group.
     """
+    for group, offset in _one_by_one(layout):
+        memory[offset : offset + group.bytes] = group_bytes(group)
+        _bind(group, memory, offset)
+
+
+def collect(layout: Layout, memory: torch.Tensor, *, start: int, place: torch.device) -> None:
+    """Copy what ``memory`` holds of the weights, from ``start`` on, and point the model away.
+
+    Originals are let go of one by one, as by ``fill``; placeholders are as by ``unbind``.
+    """
+    fillers = _Fillers(place)
+    for group, offset in _one_by_one(layout):
+        source, held = Extent(offset, offset + group.bytes), Extent(start, start + memory.numel())
+        for first, last in intersect((source,), (held,)):
+            part = group_bytes(group)[first - offset : last - offset]
+            memory[first - start : last - start] = part
+        _unbind(group, fillers)
+
+
+def _one_by_one(layout: Layout) -> Iterator[tuple[Group, int]]:
     dropped, files = 0, MappedFiles()
     for group, offset in layout.groups:
-        source = group_bytes(group)
-        memory[offset : offset + group.bytes] = source
-        files.let_go(source.data_ptr(), group.bytes)
-        _bind(group, memory, offset)
+        address = group_bytes(group).data_ptr()
+        yield group, offset
+        files.let_go(address, group.bytes)
         dropped += group.bytes
         if dropped >= _TRIM:
             dropped = 0
@@ -109,13 +128,19 @@ def unbind(layout: Layout, place: torch.device) -> None:
 
     A tensor of integers becomes zeros.
     """
-    fillers: dict[torch.dtype, torch.Tensor] = {}
+    fillers = _Fillers(place)
     for group, _ in layout.groups:
-        for leaf in group.leaves:
-            dtype = leaf.tensor.dtype
-            if dtype not in fillers:
-                fillers[dtype] = _filler(dtype, place)
-            leaf.tensor.data = fillers[dtype].expand(leaf.shape)
+        _unbind(group, fillers)
+
+
+def piece(layout: Layout, number: int) -> Extent:
+    """Return where a piece lies, by its number."""
+    return Extent(number * PIECE, min(layout.bytes, (number + 1) * PIECE))
+
+
+def piece_numbers(extent: Extent) -> range:
+    """Return the numbers of the pieces that an extent touches."""
+    return range(extent.start // PIECE, -(-extent.end // PIECE))
 
 
 def checksums(memory: torch.Tensor) -> list[int]:
@@ -140,9 +165,9 @@ def checksums(memory: torch.Tensor) -> list[int]:
     return found
 
 
-def piece_names(layout: Layout, piece: int) -> Sequence[str]:
+def piece_names(layout: Layout, number: int) -> Sequence[str]:
     """Return the names of the tensors that lie in a piece, by its number."""
-    start, end = piece * PIECE, (piece + 1) * PIECE
+    start, end = number * PIECE, (number + 1) * PIECE
     return [
         leaf.name
         for group, offset in layout.groups
@@ -160,6 +185,22 @@ def _bind(group: Group, memory: torch.Tensor, offset: int) -> None:
         view = torch.empty(0, dtype=dtype, device=memory.device)
         first = (base + leaf.offset) // dtype.itemsize
         leaf.tensor.data = view.set_(storage, first, leaf.shape, leaf.stride)
+
+
+def _unbind(group: Group, fillers: _Fillers) -> None:
+    for leaf in group.leaves:
+        leaf.tensor.data = fillers[leaf.tensor.dtype].expand(leaf.shape)
+
+
+class _Fillers(dict["torch.dtype", "torch.Tensor"]):
+    """One value of each dtype on a device: NaN where the dtype has it."""
+
+    def __init__(self, place: torch.device) -> None:
+        self._place = place
+
+    def __missing__(self, dtype: torch.dtype) -> torch.Tensor:
+        self[dtype] = _filler(dtype, self._place)
+        return self[dtype]
 
 
 def _filler(dtype: torch.dtype, place: torch.device) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from editbench.engine.devices import Stop, chunks, never
+from editbench.engine.devices import Stop, Wait, at_once, chunks, never, read_exactly
 from editbench.errors import OutOfMemory, Stopped
 from editbench.units import format_bytes
 
@@ -62,7 +62,7 @@ class CudaDevice:
     def discard(self, memory: torch.Tensor) -> None:
         pass
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> None:
+    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> Wait:
         import torch
 
         compute = torch.cuda.current_stream(self.place)
@@ -80,6 +80,10 @@ class CudaDevice:
                 self.copied_in += target.is_cuda * (end - start)
                 self.copied_back += source.is_cuda * (end - start)
         compute.wait_stream(self._stream)
+        return done[-1].synchronize if done else at_once
+
+    def read(self, file: int, memory: torch.Tensor, offset: int) -> None:
+        read_exactly(file, memory, offset)
 
     def synchronize(self) -> None:
         import torch

@@ -6,6 +6,8 @@ Everything above runs the same code on all of them.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
 CHUNK = 128 << 20  #: bytes of one copy, and so between two looks at ``stop``
 
 Stop = Callable[[], bool]
+Wait = Callable[[], None]
 
 
 def never() -> bool:
     """Do not stop."""
     return False
+
+
+def at_once() -> None:
+    """Do not wait."""
 
 
 class Device(Protocol):
@@ -74,11 +81,15 @@ class Device(Protocol):
     def discard(self, memory: torch.Tensor) -> None:
         """Be told that these bytes will be written before they are read again."""
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> None:
+    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> Wait:
         """Copy bytes into the device, before anything that this thread starts on it afterwards.
 
-        Raises ``Stopped`` between two chunks, ``RuntimeError`` when the device fails.
+        Returns what waits until the source may be written again. Raises ``Stopped`` between two
+        chunks, ``RuntimeError`` when the device fails.
         """
+
+    def read(self, file: int, memory: torch.Tensor, offset: int) -> None:
+        """Fill host memory from an open file. On any thread. Raises ``OSError``."""
 
     def synchronize(self) -> None:
         """Wait for everything started on the device."""
@@ -174,11 +185,15 @@ class CpuDevice:
     def discard(self, memory: torch.Tensor) -> None:
         pass
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> None:
+    def copy(self, target: torch.Tensor, source: torch.Tensor, *, stop: Stop = never) -> Wait:
         for start, end in chunks(source):
             if stop():
                 raise Stopped("stopped while a model was being moved")
             self._copy_chunk(target[start:end], source[start:end])
+        return at_once
+
+    def read(self, file: int, memory: torch.Tensor, offset: int) -> None:
+        read_exactly(file, memory, offset)
 
     def synchronize(self) -> None:
         pass
@@ -222,3 +237,13 @@ def chunks(source: torch.Tensor) -> Iterator[tuple[int, int]]:
         end = min(size, (base + start) // CHUNK * CHUNK + CHUNK - base)
         yield start, end
         start = end
+
+
+def read_exactly(file: int, memory: torch.Tensor, offset: int) -> None:
+    """Fill host memory from an open file. Raises ``OSError``, also if the file ends before."""
+    left = memory.numpy().data
+    while left:
+        count = os.preadv(file, [left], offset)
+        if not count:
+            raise OSError(errno.EIO, f"the file ends {len(left)} bytes early")
+        left, offset = left[count:], offset + count

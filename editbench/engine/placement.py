@@ -150,8 +150,8 @@ def intersect(left: Extents, right: Extents) -> Extents:
 
 def subtract(extents: Extents, cut: Extents) -> Extents:
     """Return the bytes of ``extents`` that are not in ``cut``."""
-    left = extents
-    for hole in cut:
+    left = tuple(extent for extent in extents if extent.bytes)
+    for hole in (hole for hole in cut if hole.bytes):
         pieces = (
             piece
             for extent in left

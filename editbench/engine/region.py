@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from editbench.engine.devices import Device, Stop, never
+from editbench.engine.devices import Device
 from editbench.engine.placement import (
     Claim,
     Extents,
@@ -15,6 +15,7 @@ from editbench.engine.placement import (
     Together,
     aligned,
     claim,
+    intersect,
     largest,
     overlay,
     subtract,
@@ -68,6 +69,18 @@ class Region:
         self._sizes, self._together, self._reserve = dict(sizes), together, reserve
         return placement
 
+    def end_is_contested(self, name: str, size: int) -> bool:
+        """Return whether other models lie over the end of this one rather than its beginning."""
+        sizes = {**self._sizes, name: size}
+        with suppress(DoesNotFit):
+            capacity = self._capacity(sizes, self._together, self._reserve)
+            extents = overlay(sizes, capacity=capacity, together=self._together).extents
+            home = extents[name]
+            others = (extent for other, extent in extents.items() if other != name)
+            shared = intersect((home,), tuple(others))
+            return bool(shared) and shared[0].start > home.start
+        return False
+
     def resize(self, name: str, size: int) -> None:
         """Take note of how many bytes a model really has."""
         self._sizes[name] = size
@@ -79,11 +92,12 @@ class Region:
             return Claim((placement.extents[name],), dict(self._held))
         return claim(placement, self._held, name=name)
 
-    def load(self, name: str, master: torch.Tensor, *, stop: Stop = never) -> torch.Tensor:
-        """Copy what the region lacks of a model and return the model's bytes in it.
+    def load(self, name: str, send: Callable[[int, torch.Tensor], object]) -> torch.Tensor:
+        """Have ``send`` copy what the region lacks of a model; return the model's bytes in it.
 
-        Nothing may point at bytes that others lose. If it raises, what was whole stays whole, and
-        the model is not.
+        ``send`` is called with where in the model to start and the memory to fill. Nothing may
+        point at bytes that others lose. If it raises, what was whole stays whole, and the model is
+        not.
         """
         placement = self._wanted()
         if self._memory is None:
@@ -97,11 +111,10 @@ class Region:
             self._lose(other, extents)
         home = placement.extents[name]
         for start, end in missing:
-            source = master[start - home.start : end - home.start]
-            self._device.copy(self._memory[start:end], source, stop=stop)
+            send(start - home.start, self._memory[start:end])
         self._device.synchronize()
         self._held[name] = (home,)
-        return self._memory[home.start : home.start + master.numel()]
+        return self._memory[home.start : home.end]
 
     def discard(self, name: str) -> None:
         """Let go of a model's bytes."""

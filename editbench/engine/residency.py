@@ -12,15 +12,20 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import gettempdir
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from editbench.engine import arena
 from editbench.engine.arena import Layout
 from editbench.engine.devices import Device, Stop, never
 from editbench.engine.leaves import Loose, leaves, loose
-from editbench.engine.placement import Placement, Together, aligned, overlay, total
+from editbench.engine.masters import Master
+from editbench.engine.placement import Extent, Placement, Together, aligned, overlay, total
 from editbench.engine.region import Region
 from editbench.engine.seals import Seal, guard
+from editbench.engine.weightfile import WeightFolder
 from editbench.errors import MachineError, NotResident, OutOfMemory
 from editbench.units import format_bytes
 
@@ -40,6 +45,7 @@ class Move(NamedTuple):
     new: str
     bytes: int  #: copied to the device
     seconds: float
+    from_disk: int = 0  #: how many of the bytes were read from a file
 
 
 @dataclass(slots=True, eq=False)
@@ -50,9 +56,8 @@ class _Model:
     moving: Layout
     fixed: Layout
     home: torch.Tensor  #: where the fixed tensors are
-    master: torch.Tensor  #: the host's bytes of the moving ones
+    master: Master  #: the bytes of the moving ones, beside the device
     seal: Seal
-    pinned: bool = True
     sums: list[int] = field(default_factory=list)
     verified: bool = False
     resident: bool = False
@@ -67,7 +72,8 @@ class ResidencyManager:
     """Holds the masters of all models in host memory, and on the device those that fit.
 
     ``verify`` says when the device's bytes are compared with the master: after the first load of
-    each model, after every one, or never. ``clock`` returns seconds.
+    each model, after every one, or never. ``clock`` returns seconds. What host memory is not to
+    hold goes to files in ``folder``; with ``keep_files`` a later run finds them there.
     """
 
     def __init__(
@@ -75,6 +81,8 @@ class ResidencyManager:
         device: Device,
         *,
         verify: Verify = "first",
+        folder: Path | None = None,
+        keep_files: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.device = device
@@ -86,6 +94,8 @@ class ResidencyManager:
         self._clock = clock
         self._models: dict[str, _Model] = {}
         self._region = Region(device)
+        self._folder = WeightFolder(device, folder or Path(gettempdir()), keep=keep_files)
+        self._allowed: Mapping[str, int] = {}
         self._latest = ""
 
     @property
@@ -101,12 +111,19 @@ class ResidencyManager:
     @property
     def host_used(self) -> int:
         """Bytes of masters in host memory; none where host memory is the device's."""
-        return sum(model.master.numel() for model in self._models.values())
+        masters = sum(model.master.memory.numel() for model in self._models.values())
+        return masters + self._folder.bytes_in_memory
+
+    @property
+    def on_disk(self) -> int:
+        """Bytes of masters in files."""
+        return sum(model.master.on_disk for model in self._models.values())
 
     @property
     def pageable(self) -> int:
         """Bytes of masters that could not be pinned, and so move several times slower."""
-        return sum(model.master.numel() for model in self._models.values() if not model.pinned)
+        masters = (model.master for model in self._models.values())
+        return sum(master.memory.numel() for master in masters if not master.pinned)
 
     @property
     def moved_back(self) -> int:
@@ -119,13 +136,16 @@ class ResidencyManager:
         *,
         together: Collection[Together] = (),
         reserve: int = 0,
+        in_memory: Mapping[str, int] = MappingProxyType({}),
     ) -> Placement:
         """Say how many bytes the models will have, before all of them are there.
 
         Estimates do: adopting a model corrects its size. Models that are needed ``together`` do not
         displace each other. ``reserve`` bytes of the device stay free for what models need beside
-        their weights. Raises ``DoesNotFit``.
+        their weights. Of those models whose masters host memory cannot hold, ``in_memory`` says how
+        many bytes of it they get. Raises ``DoesNotFit``.
         """
+        self._allowed = in_memory
         if self.device.unified:
             return overlay(sizes, capacity=sum(map(aligned, sizes.values())))
         known = {name: model.moving.bytes for name, model in self._models.items()}
@@ -144,7 +164,7 @@ class ResidencyManager:
         self._models[name] = model
         if model.moving.bytes:
             self._region.resize(name, model.moving.bytes)
-            self._unbind(model)
+            model.seal.set()
         else:
             model.resident = True
         guard(modules, name=name, ready=lambda: model.resident)
@@ -175,10 +195,10 @@ class ResidencyManager:
         started = self._clock()
         for each in self._models.values():
             each.seal.check()
-        copied = 0 if model.resident else self._load(model, stop)
+        copied, read = (0, 0) if model.resident else self._load(model, stop)
         old = self._latest if self._latest not in (name, *self.resident) else ""
         self._latest = name
-        move = Move(old, name, copied, self._clock() - started)
+        move = Move(old, name, copied, self._clock() - started, read)
         if old or copied:
             self.moves.append(move)
         return move
@@ -225,10 +245,9 @@ class ResidencyManager:
         self._unbind(model)
         self._region.discard(name)
         arena.unbind(model.fixed, self.device.place)
-        self.device.unregister(model.master)
+        model.master.close()
         self.device.release(model.home)
-        # The guard outlives the model, and its memory must not outlive it with the guard.
-        model.master = model.home = arena.host_memory(0)
+        model.home = arena.host_memory(0)  # the guard outlives the model, and must not hold it
         model.resident = False
         del self._models[name]
 
@@ -236,6 +255,7 @@ class ResidencyManager:
         """Drop every model and give all memory back."""
         for name in list(self._models):
             self.forget(name)
+        self._folder.close()
         self._region.drop()
         self.trim()
 
@@ -275,7 +295,8 @@ class ResidencyManager:
         try:
             if not still:
                 self._copy_fixed(fixed, home)
-            master = arena.host_memory(moving.bytes)
+            held = self._held(name, moving.bytes)
+            master = Master(name, moving, self.device, held=held, folder=self._folder)
         except BaseException:
             self.device.release(home)
             raise
@@ -284,11 +305,19 @@ class ResidencyManager:
             arena.fill(fixed, home)
         else:
             arena.bind(fixed, home)
-        arena.fill(moving, master)
         model = _Model(name, modules, loose(modules), moving, fixed, home, master, seal)
-        model.pinned = self.device.register(master)
-        model.sums = [] if self._verify == "off" else arena.checksums(master)
+        model.sums = [] if self._verify == "off" else master.sums()
         return model
+
+    def _held(self, name: str, size: int) -> Extent:
+        """Return which part of a master is to be in host memory: that which is loaded again."""
+        allowed = self._allowed.get(name, size)
+        if allowed >= size:
+            return Extent(0, size)
+        if not self._region.end_is_contested(name, size):
+            return Extent(0, allowed // arena.PIECE * arena.PIECE)
+        start = -(-(size - allowed) // arena.PIECE) * arena.PIECE
+        return Extent(min(start, size), size)
 
     def _allocate(self, size: int) -> torch.Tensor:
         try:
@@ -312,7 +341,7 @@ class ResidencyManager:
             self.device.copy(home, staged)
             self.device.synchronize()
 
-    def _load(self, model: _Model, stop: Stop) -> int:
+    def _load(self, model: _Model, stop: Stop) -> tuple[int, int]:
         others = [other for other in self._models.values() if other is not model]
         _refuse_leased(others, f"load {model.name}")
         missing, lost = self._region.claim(model.name)
@@ -321,14 +350,20 @@ class ResidencyManager:
         if self._region.outgrown:
             self._region.drop()
             self.trim()
+        read = 0
+
+        def send(start: int, target: torch.Tensor) -> None:
+            nonlocal read
+            read += model.master.send(start, target, stop=stop)
+
         with self._device_errors(f"loading {model.name}"):
-            memory = self._region.load(model.name, model.master, stop=stop)
+            memory = self._region.load(model.name, send)
             if self._verify == "always" or (self._verify == "first" and not model.verified):
                 self._compare(model, memory)
         arena.bind(model.moving, memory)
         model.resident = True
         model.seal.set()
-        return total(missing)
+        return total(missing), read
 
     def _compare(self, model: _Model, memory: torch.Tensor) -> None:
         found = arena.checksums(memory)

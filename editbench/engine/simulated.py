@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from editbench.engine.devices import CpuDevice
@@ -20,6 +22,7 @@ class Faults:
     copy: int = 0  #: the chunk that fails
     damage: int = 0  #: the chunk that arrives with one bit changed
     registration: bool = False
+    read: int = 0  #: the piece of a file that cannot be read
 
 
 class SimDevice(CpuDevice):
@@ -36,6 +39,8 @@ class SimDevice(CpuDevice):
         self._seconds = 0.0
         self.allocations = 0  #: so far, failed ones too
         self.copies = 0  #: chunks so far
+        self.reads = 0  #: pieces so far
+        self._reading = Lock()
         self.step_bytes = 0  #: what a step is to be seen taking
 
     def clock(self) -> float:
@@ -54,6 +59,14 @@ class SimDevice(CpuDevice):
 
     def discard(self, memory: torch.Tensor) -> None:
         memory.fill_(0xFF)
+
+    def read(self, file: int, memory: torch.Tensor, offset: int) -> None:
+        with self._reading:
+            self.reads += 1
+            fails = self.reads == self.faults.read
+        if fails:
+            raise OSError(errno.EIO, f"{self.name} failed to read, as it was told to")
+        super().read(file, memory, offset)
 
     def taken(self) -> int:
         return self.step_bytes

@@ -6,7 +6,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from editbench.engine import devices
-from editbench.engine.arena import lay_out
 from editbench.engine.devices import CpuDevice
-from editbench.engine.leaves import leaves
 from editbench.engine.residency import Move, ResidencyManager
 from editbench.engine.simulated import Faults, SimDevice
 from editbench.errors import (
@@ -29,62 +27,9 @@ from editbench.errors import (
     Stopped,
 )
 from tests.engine.networks import denoise, judge, score, transformer
+from tests.engine.stage import EDITOR, JUDGE, ROLES, SIZES, TIGHT, Stage, expected
 
 PACKAGE = Path(__file__).parents[2] / "editbench"
-
-
-class Role(NamedTuple):
-    build: Callable[[], Any]
-    run: Callable[[Any], torch.Tensor]
-
-
-ROLES = {"editor": Role(transformer, denoise), "judge": Role(judge, score)}
-
-
-def moving(model: Any) -> int:
-    """Bytes of a model that move, in its arena."""
-    return lay_out(group for group in leaves({"m": model}) if not group.fixed).bytes
-
-
-EDITOR, JUDGE = moving(transformer()), moving(judge())
-SIZES = {"editor": EDITOR, "judge": JUDGE}
-TIGHT = JUDGE + 100_000  #: bytes that hold either model and not both
-
-
-class Stage:
-    """Both models adopted on one device, with the outputs they gave before anything moved."""
-
-    def __init__(self, device: Any, **settings: Any) -> None:
-        self.device = device
-        self.manager = ResidencyManager(device, **settings)
-        self.manager.plan(SIZES)
-        self.models = {name: role.build() for name, role in ROLES.items()}
-        for name, model in self.models.items():
-            self.manager.adopt(name, {"model": model})
-
-    def run(self, name: str) -> torch.Tensor:
-        with self.manager.lease(name):
-            return ROLES[name].run(self.models[name])
-
-    def addresses(self, name: str) -> list[int]:
-        return [tensor.data_ptr() for tensor in self.models[name].parameters()]
-
-    def intact(self) -> bool:
-        """Whether each model still can be loaded and gives what an untouched one gives."""
-        return all(
-            self.manager.acquire(name) and torch.equal(self.run(name), EXPECTED[name])
-            for name in ROLES
-        )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _expected() -> None:
-    stage = Stage(CpuDevice())
-    EXPECTED.update({name: stage.run(name) for name in ROLES})
-    assert not any(output.isnan().any() for output in EXPECTED.values())
-
-
-EXPECTED: dict[str, torch.Tensor] = {}
 
 
 @pytest.fixture(params=["pretend", "simulated"])
@@ -110,7 +55,7 @@ def test_ten_cycles_give_the_same_outputs_and_move_only_the_overlap(stage: Stage
             assert move.bytes == overlap
             assert stage.addresses(name) == homes.setdefault(name, stage.addresses(name))
             output = stage.run(name)
-            assert torch.equal(output, EXPECTED[name])
+            assert torch.equal(output, expected(name))
             assert manager.resident == (name,)
             outputs.append(output)
     assert len(manager.moves) == 22
@@ -182,15 +127,15 @@ def test_the_second_model_may_be_adopted_after_the_first_has_run() -> None:
         editor, late = transformer(), judge()
         manager.adopt("editor", {"transformer": editor})
         assert manager.acquire("editor").old == ""
-        assert torch.equal(denoise(editor), EXPECTED["editor"])
+        assert torch.equal(denoise(editor), expected("editor"))
         manager.adopt("judge", {"judge": late})
         assert manager.resident == ("editor",)
         assert manager.missing("judge") == JUDGE
         move = manager.acquire("judge")
         assert (move.old, move.new, move.bytes) == ("editor", "judge", JUDGE)
-        assert torch.equal(score(late), EXPECTED["judge"])
+        assert torch.equal(score(late), expected("judge"))
         manager.acquire("editor")
-        assert torch.equal(denoise(editor), EXPECTED["editor"])
+        assert torch.equal(denoise(editor), expected("editor"))
 
 
 def test_a_size_that_was_planned_right_costs_no_reload() -> None:
@@ -214,7 +159,7 @@ def test_a_model_larger_than_planned_is_placed_anew_where_there_is_room() -> Non
     assert manager.acquire("judge").bytes == JUDGE
     assert manager.acquire("editor").bytes == EDITOR
     assert manager.resident == ("editor", "judge")
-    assert torch.equal(denoise(editor), EXPECTED["editor"])
+    assert torch.equal(denoise(editor), expected("editor"))
 
 
 def test_what_the_models_need_beside_their_weights_stays_free() -> None:
@@ -281,7 +226,7 @@ def test_a_leased_model_stays(stage: Stage) -> None:
                 attempt("editor")
         with pytest.raises(RuntimeError, match="cannot load judge while editor is leased"):
             manager.acquire("judge")
-        assert torch.equal(denoise(stage.models["editor"]), EXPECTED["editor"])
+        assert torch.equal(denoise(stage.models["editor"]), expected("editor"))
     with pytest.raises(KeyError), manager.lease("editor"):
         raise KeyError("a step that fails gives its lease back")
     assert manager.acquire("judge").old == "editor"
@@ -314,7 +259,7 @@ def test_buffers_stay_on_the_device_and_keep_what_a_model_writes_into_them() -> 
 def test_forgetting_frees_the_master_and_leaves_a_model_that_says_so(stage: Stage) -> None:
     manager = stage.manager
     manager.acquire("editor")
-    master = weakref.ref(manager._models["editor"].master)
+    master = weakref.ref(manager._models["editor"].master.memory)
     held = manager.host_used
     manager.forget("editor")
     gc.collect()
@@ -324,7 +269,7 @@ def test_forgetting_frees_the_master_and_leaves_a_model_that_says_so(stage: Stag
         denoise(stage.models["editor"])
     manager.adopt("editor", {"m": (again := transformer())})
     manager.acquire("editor")
-    assert torch.equal(denoise(again), EXPECTED["editor"])
+    assert torch.equal(denoise(again), expected("editor"))
 
 
 def test_closing_gives_all_memory_back() -> None:
@@ -388,7 +333,7 @@ def test_whoever_touches_weights_is_found_and_the_tensor_named(
             attempt()
     stage.manager.forget("editor")
     stage.manager.acquire("judge")
-    assert torch.equal(stage.run("judge"), EXPECTED["judge"])
+    assert torch.equal(stage.run("judge"), expected("judge"))
 
 
 def test_time_is_measured_with_the_clock_that_was_given() -> None:
@@ -421,7 +366,7 @@ def test_buffers_that_do_not_arrive_leave_the_model_as_it_was(
     assert device.free() == TIGHT
     manager.adopt("judge", {"m": model})
     manager.acquire("judge")
-    assert torch.equal(score(model), EXPECTED["judge"])
+    assert torch.equal(score(model), expected("judge"))
 
 
 def test_no_memory_for_the_region_can_be_tried_again() -> None:
@@ -485,7 +430,7 @@ def test_whatever_fails_in_a_swap_is_said_and_the_next_attempt_works(
                 except (MachineError, Stopped):
                     failures += 1
                     assert name not in stage.manager.resident
-            assert torch.equal(stage.run(name), EXPECTED[name])
+            assert torch.equal(stage.run(name), expected(name))
         assert failures <= 3
         assert stage.manager.moved_back == 0
         stage.manager.close()
