@@ -78,7 +78,7 @@ def test_ten_cycles_of_two_whole_models_change_no_bit_and_move_only_the_overlap(
             first.setdefault(role, move.bytes)
             if turn:
                 together = first["edit"] + first["score"]
-                assert move == (other[role], role, together - region(manager), move.seconds)
+                assert move == (other[role], role, together - region(manager), move.seconds, 0)
                 assert 0 < move.bytes < min(first.values())
             with manager.lease(role):
                 assert stage.run(role) == stage.alone[role]
