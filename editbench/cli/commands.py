@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from rich.console import Console
 
 from editbench.cli.messages import first_cause, tell
 from editbench.cli.options import OUTPUT, Means, Scoring, Settings, Watch, variable
+from editbench.cli.terminal import Terminal
 
 WIDE = 200  #: columns of a file or a pipe, where nothing needs to be cut
 
@@ -46,14 +46,30 @@ class Screen:
         ),
     ] = False
 
-    @cached_property
-    def out(self) -> Console:
-        width = None if sys.stdout.isatty() else WIDE
-        return Console(no_color=self.no_color or None, highlight=False, width=width)
+    ascii: Annotated[
+        bool,
+        typer.Option(
+            "--ascii",
+            help="Draw in ASCII; names stay as they are.",
+            envvar=variable("ascii"),
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = False
 
     @cached_property
-    def err(self) -> Console:
-        return Console(no_color=self.no_color or None, highlight=False, stderr=True)
+    def out(self) -> Terminal:
+        width = None if sys.stdout.isatty() else WIDE
+        return self._terminal(width=width)
+
+    @cached_property
+    def err(self) -> Terminal:
+        return self._terminal(stderr=True)
+
+    def _terminal(self, **settings: Any) -> Terminal:
+        return Terminal(
+            ascii=self.ascii, no_color=self.no_color or None, highlight=False, **settings
+        )
 
 
 GROUPS: tuple[type, ...] = (Settings, Means, Scoring, Watch, Screen)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -39,6 +40,7 @@ TABLE = 3  #: rows of a table before its first line: a gap, names and a rule
 BAR = 12  #: columns of a category's bar
 PACE = 10  #: columns of a sparkline
 FRAME = 4  #: columns of the frame; two rows
+RUN = 8  #: characters of a run's name that are shown where it is too long
 ECHO = 3  #: columns that stay free at the end of the last line, where a terminal echoes ctrl-c
 
 HELPS = (
@@ -131,7 +133,10 @@ def _facts(state: State, width: int) -> Iterator[Text]:
 
 def _title(state: State, width: int) -> RenderableType:
     left = inert(f"editbench · {state.suite} · {state.editor} -> {state.judge}", "bold")
-    return two_sides(left, inert(f"run {state.run}", "dim"), width)
+    run = plain(state.run)
+    if cell_len(run) > width - left.cell_len - len("  run "):
+        run = "…" + run[-RUN:]  # its end tells it from others of the same suite and models
+    return two_sides(left, Text(f"run {run}", style="dim"), width)
 
 
 def _overall(state: State, width: int, *, short: bool = False) -> RenderableType:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
-from rich.console import Console
-
-from editbench.cli.jsonlines import JsonLines, private_stdout
+from editbench.cli.jsonlines import JsonLines
 from editbench.cli.live import LiveDashboard
 from editbench.cli.modes import Mode
 from editbench.cli.plain import PlainLines
+from editbench.cli.streams import own_terminal, private_stdout
+from editbench.cli.terminal import Terminal
 from editbench.engine.events import Event
 
 
@@ -36,41 +36,35 @@ class Nothing:
 
 
 def choose(
-    mode: Mode, console: Console, environ: Mapping[str, str], *, quiet: bool, verbose: bool
+    mode: Mode, console: Terminal, environ: Mapping[str, str], *, quiet: bool, verbose: bool
 ) -> Mode:
     """Return the display to use: the dashboard where someone watches, lines elsewhere.
 
-    Log lines would tear the dashboard apart, so that ``verbose`` means lines too.
+    Log lines would drown the dashboard, so that ``verbose`` means lines too. Where no frame can be
+    drawn there is no dashboard, even if asked for.
     """
     if quiet:
         return Mode.NONE
-    if mode is not Mode.AUTO:
-        return mode
-    is_watched = (
-        console.is_interactive
-        and not console.is_dumb_terminal
-        and not console.is_jupyter
-        and not environ.get("CI")
-    )
-    return Mode.DASHBOARD if is_watched and not verbose else Mode.PLAIN
+    if mode is Mode.AUTO:
+        is_watched = console.is_interactive and not console.is_jupyter and not environ.get("CI")
+        mode = Mode.DASHBOARD if is_watched and not verbose else Mode.PLAIN
+    return Mode.PLAIN if mode is Mode.DASHBOARD and not console.can_draw else mode
 
 
 @contextmanager
-def opened(mode: Mode, console: Console) -> Iterator[Display]:
-    """Open a display, and close it in a way that leaves the terminal and the stream sane."""
-    if mode is Mode.DASHBOARD:
-        with LiveDashboard(console) as dashboard:
-            yield dashboard
-    elif mode is Mode.JSON:
-        with private_stdout() as write:
+def opened(mode: Mode, console: Terminal) -> Iterator[Display]:
+    """Open a display, and close it in a way that leaves the terminal and the stream sane.
+
+    Meanwhile stdout is ours: what others print goes to stderr, or aside if that is drawn on.
+    """
+    with ExitStack() as stack:
+        aside = stack.enter_context(own_terminal(console)) if mode is Mode.DASHBOARD else None
+        write = stack.enter_context(private_stdout())
+        if aside:
+            yield stack.enter_context(LiveDashboard(console, aside=aside.lines))
+        elif mode is Mode.JSON:
             lines = JsonLines(write)
-            try:
-                yield lines
-            except BaseException as exc:
-                lines.close(exc)
-                raise
-            lines.close(None)
-    elif mode is Mode.PLAIN:
-        yield PlainLines(console)
-    else:
-        yield Nothing()
+            stack.push(lambda kind, error, trace: lines.close(error))
+            yield lines
+        else:
+            yield PlainLines(console) if mode is Mode.PLAIN else Nothing()

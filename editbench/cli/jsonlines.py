@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from editbench.engine.events import Event, RunEnded, RunStarted
@@ -52,21 +50,3 @@ class JsonLines:
 
     def _send(self, value: dict[str, Any]) -> None:
         self._write(json.dumps(value, ensure_ascii=True) + "\n")
-
-
-@contextmanager
-def private_stdout() -> Iterator[Callable[[str], object]]:
-    """Yield a writer to stdout, and send what anyone else writes there to stderr meanwhile.
-
-    Works on the file descriptor, so that chatty C libraries cannot break a line either.
-    """
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8", buffering=1) as stream:
-            yield stream.write
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)

@@ -1,42 +1,78 @@
-"""Keeps the dashboard on the terminal up to date."""
+"""Keeps the dashboard on the terminal up to date, from a thread of its own.
+
+A terminal can make who writes to it wait, for hours if it is at the end of a lost connection or was
+paused. The event loop, and with it the device, must not wait with it.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.live import Live
+from rich.console import RenderableType
 
 from editbench.cli.dashboard import view
 from editbench.cli.messages import say
+from editbench.cli.painter import Painter
 from editbench.cli.state import State, update
+from editbench.cli.terminal import Terminal
 from editbench.cli.text import inert, plain
+from editbench.cli.title import Title
 from editbench.engine.events import Checking, Event, Notice
 
 IDLE = 1.0  #: seconds between frames while nothing happens
+PATIENCE = 2.0  #: seconds that a terminal gets to take the last frame
+
+output = logging.getLogger("editbench.output")
+
+
+def silent() -> Iterable[str]:
+    """Return nothing: nobody else writes to the terminal."""
+    return ()
 
 
 class LiveDashboard:
     """Draws the dashboard whenever it is told to and something changed."""
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        console: Terminal,
+        *,
+        clock: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
+        aside: Callable[[], Iterable[str]] = silent,
+    ) -> None:
         self._console = console
         self._clock = clock
+        self._aside = aside
+        self._painter = Painter(console)
+        self._title = Title(self._painter.write, environ)
         self._state: State | None = None
-        self._changed = False
-        self._drawn = 0.0
-        self._title = ""
         self._before = inert("opening the suite")
-        self._live = Live(
-            console=console, auto_refresh=False, transient=True, vertical_overflow="crop"
-        )
+        self._changed = True
+        self._drawn = 0.0
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = Thread(target=self._serve, name="terminal", daemon=True)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._console.push_render_hook(self._painter)
+        self._stack.callback(self._console.pop_render_hook)
+        if current_thread() is main_thread():
+            # After a pause by ctrl-z, the shell has written where the frame was.
+            before = signal.signal(signal.SIGCONT, lambda *_: self._painter.forget())
+            self._stack.callback(signal.signal, signal.SIGCONT, before)
+        self._thread.start()
         return self
 
     def __exit__(
@@ -45,15 +81,17 @@ class LiveDashboard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
-        if self._title:
-            self._console.set_window_title("")
+        self._jobs.put(self._leave)
+        self._jobs.put(None)
+        self._thread.join(PATIENCE)
+        self._stack.close()
 
     def __call__(self, event: Event) -> None:
         """Take an event; it is drawn at the next tick."""
         if isinstance(event, Notice) and (event.level != "info" or self._state is None):
             # Above the dashboard, where it is still to be read after the run.
-            say(self._console, "note" if event.level == "info" else event.level, event.message)
+            level = "note" if event.level == "info" else event.level
+            self._jobs.put(partial(say, self._console, level, event.message))
         if isinstance(event, Checking):
             done = event.done >= event.total
             text = "checked, preparing the models" if done else "checking"
@@ -62,23 +100,33 @@ class LiveDashboard:
         self._changed = True
 
     def tick(self) -> None:
+        """Have a frame drawn, unless one is waiting for the terminal already."""
+        if self._jobs.empty():
+            self._jobs.put(self.draw)
+
+    def draw(self) -> None:
         """Draw a frame if something changed or a second passed."""
+        for line in self._aside():
+            output.info(line)
         now = self._clock()
         if not (self._changed or now - self._drawn >= IDLE):
             return
         self._changed, self._drawn = False, now
-        if self._state is None:
-            self._live.update(self._before, refresh=True)
-            return
-        state = replace(self._state, now=max(now, self._state.now))
-        width, height = self._console.size
-        # One row less than there is: a taller frame scrolls, and is drawn over and over.
-        self._live.update(view(state, width, height - 1), refresh=True)
-        self._entitle(state)
+        width, height = self._console.window()
+        state = self._state and replace(self._state, now=max(now, self._state.now))
+        # One row less than there is: a taller frame would scroll away under the next one.
+        picture: RenderableType = view(state, width, height - 1) if state else self._before
+        self._painter.draw(picture, width)
+        if state:
+            share = state.steps_done / state.steps if state.steps else 1.0
+            self._title.show(f"editbench {share:.0%} {plain(state.run)}", share, now=now)
 
-    def _entitle(self, state: State) -> None:
-        share = state.steps_done / state.steps if state.steps else 1.0
-        title = f"editbench {share:.0%} {plain(state.run)}"
-        if title != self._title:
-            self._title = title
-            self._console.set_window_title(title)
+    def _leave(self) -> None:
+        self._painter.clear()
+        self._title.restore()
+
+    def _serve(self) -> None:
+        # A terminal that is gone takes no frames; the run needs none.
+        with suppress(OSError):
+            while job := self._jobs.get():
+                job()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
+from queue import SimpleQueue
 
-from rich.console import Console
 from rich.logging import RichHandler
+
+from editbench.cli.terminal import Terminal
 
 NAME = "editbench.log"
 FORMAT = "%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"
@@ -16,12 +19,29 @@ LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)  #: by how often -v was 
 
 
 @contextmanager
-def to_terminal(console: Console, *, verbose: int) -> Iterator[None]:
-    """Show log records on the console that the display uses: two consoles would tear it apart."""
-    handler = RichHandler(console=console, show_path=False, markup=False)
+def to_terminal(console: Terminal, *, verbose: int) -> Iterator[None]:
+    """Show log records on the console that the display uses: two consoles would tear it apart.
+
+    What libraries warn of at most is for the log, unless asked for. A thread shows the records, so
+    that a terminal which accepts no more does not hold up who logs.
+    """
+    shown = RichHandler(console=console, show_path=False, markup=False, log_time_format="%X")
+    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    handler = QueueHandler(records)
     handler.setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])
-    with _attached(handler):
-        yield
+    if not verbose:
+        handler.addFilter(_is_ours_or_an_error)
+    listener = QueueListener(records, shown)
+    listener.start()
+    try:
+        with _attached(handler):
+            yield
+    finally:
+        listener.stop()
+
+
+def _is_ours_or_an_error(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "editbench" or record.levelno >= logging.ERROR
 
 
 @contextmanager

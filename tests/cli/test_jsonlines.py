@@ -10,6 +10,7 @@ import pytest
 from editbench.cli.displays import opened
 from editbench.cli.jsonlines import JsonLines
 from editbench.cli.modes import Mode
+from editbench.cli.terminal import Terminal
 from editbench.engine.events import Checking
 from tests.cli.builders import a_run, started
 
@@ -50,11 +51,11 @@ def test_an_error_before_the_start_writes_nothing() -> None:
 
 NOISY = """
 import os, sys
-from rich.console import Console
 from editbench.cli.displays import opened
 from editbench.cli.modes import Mode
+from editbench.cli.terminal import Terminal
 from tests.cli.builders import a_run
-with opened(Mode.JSON, Console(stderr=True)) as display:
+with opened(Mode.JSON, Terminal(stderr=True)) as display:
     for event in a_run():
         display(event)
         print("chatter")
@@ -74,10 +75,8 @@ def test_a_chatty_library_cannot_break_the_stream() -> None:
 
 
 def test_the_displays_open_and_close(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
     for mode in (Mode.DASHBOARD, Mode.PLAIN, Mode.NONE):
-        with opened(mode, Console(stderr=True)) as display:
+        with opened(mode, Terminal(stderr=True)) as display:
             for event in a_run():
                 display(event)
             display.tick()

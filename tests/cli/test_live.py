@@ -1,99 +1,119 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+from collections.abc import Iterator
+from threading import Event as Flag
 
-import pyte
 import pytest
-from rich.console import Console
 
 from editbench.cli.displays import choose
 from editbench.cli.live import LiveDashboard
 from editbench.cli.modes import Mode
+from editbench.cli.terminal import Terminal
 from editbench.engine.events import Checking, Notice
 from tests.cli.builders import a_run, started
+from tests.cli.emulator import Emulator
 
-WIDTH, HEIGHT = 80, 24
 
-
-class Terminal:
-    """A real terminal's behaviour: what is written to it, and what is then on its screen."""
+class Watched(Emulator):
+    """An emulator with a dashboard on it, and a clock."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 0.0
-        self.stream = io.StringIO()
-        self._screen = pyte.HistoryScreen(WIDTH, HEIGHT)
-        self._parser = pyte.Stream(self._screen)
-        self._read = 0
-        console = Console(
-            file=self.stream, force_terminal=True, width=WIDTH, height=HEIGHT, legacy_windows=False
-        )
-        self.dashboard = LiveDashboard(console, clock=lambda: self.now)
-
-    def show(self) -> list[str]:
-        text = self.stream.getvalue()[self._read :].replace("\n", "\r\n")
-        self._read += len(text) - text.count("\r\n")
-        self._parser.feed(text)
-        return [line.rstrip() for line in self._screen.display]
-
-    @property
-    def scrolled(self) -> int:
-        return len(self._screen.history.top)
+        self.dashboard = LiveDashboard(self.console, clock=lambda: self.now, environ={})
 
 
 def test_frames_replace_each_other_and_leave_nothing_behind() -> None:
-    terminal = Terminal()
+    terminal = Watched()
     with terminal.dashboard as dashboard:
         for event in a_run():
             terminal.now = event.time
             dashboard(event)
-            dashboard.tick()
-            screen = terminal.show()
-            assert sum(line.startswith("editbench · kris") for line in screen) <= 1
-        assert any(line.startswith("social") for line in screen)
-    assert not any(terminal.show())
-    assert terminal.scrolled == 0
+            dashboard.draw()
+            assert sum(row.startswith("editbench · kris") for row in terminal.rows()) <= 1
+        assert any(row.startswith("social") for row in terminal.rows())
+    assert terminal.rows() == [] and terminal.scrolled == 0
 
 
 def test_nothing_is_drawn_while_nothing_happens_but_once_a_second() -> None:
-    terminal = Terminal()
+    terminal = Watched()
     with terminal.dashboard as dashboard:
         dashboard(started())
-        dashboard.tick()
-        drawn = len(terminal.stream.getvalue())
+        dashboard.draw()
+        drawn = len(terminal.text)
         terminal.now += 0.5
-        dashboard.tick()
-        assert len(terminal.stream.getvalue()) == drawn
+        dashboard.draw()
+        assert len(terminal.text) == drawn
         terminal.now += 0.6
-        dashboard.tick()
-        assert len(terminal.stream.getvalue()) > drawn
+        dashboard.draw()
+        assert len(terminal.text) > drawn
+
+
+def test_only_lines_that_changed_are_written_again() -> None:
+    terminal = Watched()
+    with terminal.dashboard as dashboard:
+        dashboard(started())
+        dashboard.draw()
+        terminal.written.clear()
+        terminal.now += 1
+        dashboard.draw()
+        assert "1.0s elapsed" in terminal.text
+        assert "physical" not in terminal.text
 
 
 def test_what_precedes_the_run_is_shown() -> None:
-    terminal = Terminal()
+    terminal = Watched()
     with terminal.dashboard as dashboard:
         dashboard(Checking(0, "kris", 3, 9))
-        dashboard.tick()
-        assert "kris: 3 of 9 pairs checking" in terminal.show()
+        dashboard.draw()
+        assert "kris: 3 of 9 pairs checking" in terminal.rows()
 
 
 def test_a_warning_stays_above_the_dashboard_and_after_it() -> None:
-    terminal = Terminal()
+    terminal = Watched()
     with terminal.dashboard as dashboard:
         dashboard(started())
-        dashboard.tick()
+        dashboard.draw()
         dashboard(Notice(1, "warning", "the disk fills"))
-        dashboard.tick()
-        assert terminal.show()[0] == "warning: the disk fills"
-    assert terminal.show()[0] == "warning: the disk fills"
+        dashboard.draw()
+    assert terminal.rows() == ["warning: the disk fills"]
 
 
-def test_the_title_tells_the_share_and_is_cleared() -> None:
-    terminal = Terminal()
+def test_a_terminal_that_takes_nothing_holds_nobody_up() -> None:
+    terminal, stuck = Watched(), Flag()
+    terminal.flush = lambda: stuck.wait(30)  # type: ignore[assignment,return-value]
     with terminal.dashboard as dashboard:
-        dashboard(started())
-        dashboard.tick()
-        assert "\x1b]0;editbench 0% kaze\x07" in terminal.stream.getvalue()
-    assert terminal.stream.getvalue().endswith("\x1b]0;\x07")
+        for event in a_run():
+            dashboard(event)
+            dashboard.tick()
+        stuck.set()
+    assert len(terminal.text) < 10_000  # frames that nobody could see were not kept
+
+
+def test_a_terminal_that_is_gone_ends_the_display_and_not_the_run() -> None:
+    terminal = Watched()
+
+    def flush() -> None:
+        raise OSError("the connection is gone")
+
+    terminal.flush = flush  # type: ignore[method-assign]
+    with terminal.dashboard as dashboard:
+        for event in a_run():
+            dashboard(event)
+            dashboard.tick()
+
+
+def test_what_others_print_is_kept_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "editbench.output")
+    terminal = Emulator()
+    said: list[Iterator[str]] = [iter(["a bar"]), iter(["chatter"])]
+    dashboard = LiveDashboard(terminal.console, environ={}, aside=lambda: said.pop())
+    dashboard.draw()
+    dashboard.draw()
+    assert [record.message for record in caplog.records] == ["chatter", "a bar"]
 
 
 @pytest.mark.parametrize(
@@ -108,16 +128,28 @@ def test_the_title_tells_the_share_and_is_cleared() -> None:
 def test_the_dashboard_is_for_a_terminal_that_someone_watches(
     environ: dict[str, str], quiet: bool, verbose: bool, expected: Mode
 ) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, force_interactive=True)
+    console = Emulator().console
     assert choose(Mode.AUTO, console, environ, quiet=quiet, verbose=verbose) is expected
 
 
 def test_a_pipe_gets_plain_lines_unless_asked_otherwise() -> None:
-    pipe = Console(file=io.StringIO())
+    pipe = Terminal(file=io.StringIO())
     assert choose(Mode.AUTO, pipe, {}, quiet=False, verbose=False) is Mode.PLAIN
     assert choose(Mode.JSON, pipe, {}, quiet=False, verbose=True) is Mode.JSON
 
 
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"FORCE_COLOR": "1"}])
+def test_where_no_frame_can_be_drawn_there_is_no_dashboard(environ: dict[str, str]) -> None:
+    with open(os.devnull, "w") as file:
+        console = Terminal(file=file, force_interactive=True, _environ=environ)
+        for mode in (Mode.AUTO, Mode.DASHBOARD):
+            assert choose(mode, console, {}, quiet=False, verbose=False) is Mode.PLAIN
+
+
 def test_a_dumb_terminal_gets_plain_lines() -> None:
-    dumb = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    assert choose(Mode.AUTO, dumb, {}, quiet=False, verbose=False) is Mode.PLAIN
+    master, slave = pty.openpty()
+    with open(slave, "w") as file:
+        dumb, real = (Terminal(file=file, _environ={"TERM": term}) for term in ("dumb", "xterm"))
+        assert choose(Mode.AUTO, dumb, {}, quiet=False, verbose=False) is Mode.PLAIN
+        assert choose(Mode.AUTO, real, {}, quiet=False, verbose=False) is Mode.DASHBOARD
+    os.close(master)
