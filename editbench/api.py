@@ -24,10 +24,11 @@ from editbench.engine.plan import Plan
 from editbench.errors import ResultError
 from editbench.loading import config_of, load_config
 from editbench.report import comparison as comparisons
-from editbench.report import files, markdown
+from editbench.report.album import TOTAL, Where
 from editbench.report.comparison import Comparison
 from editbench.report.gate import Gate, parse
 from editbench.report.result import RunResult
+from editbench.reporting import write_page
 from editbench.rescoring import reparse, score_config
 from editbench.session import OnEvent, Run, open_run
 
@@ -175,11 +176,22 @@ def parse_gate(text: str) -> Gate:
     return parse(text)
 
 
-def write_report(result: RunResult, path: Path | None = None) -> Path:
-    """Write a finished run's report as Markdown and return where it is."""
-    target = path or result.folder / "report.md"
-    with files.replaced(target) as stream:
-        stream.write(markdown.render(result, run=result.name))
+def write_report(
+    results: RunResult | Sequence[RunResult],
+    path: str | Path | None = None,
+    *,
+    pictures: Where = "embed",
+    picture_bytes: int = TOTAL,
+) -> Path:
+    """Write ``report.html`` of a finished run, or of several side by side; return where it is.
+
+    It lies in the (last) run's folder unless ``path`` says otherwise. ``picture_bytes`` bounds the
+    pictures inside the page; ``pictures="folder"`` puts larger ones into a folder beside it.
+    Raises ``ResultError`` for a run that is unfinished, ``MachineError``.
+    """
+    runs = [results] if isinstance(results, RunResult) else list(results)
+    target = Path(path) if path else runs[-1].folder / "report.html"
+    write_page(runs, target, pictures=pictures, picture_bytes=picture_bytes)
     return target
 
 

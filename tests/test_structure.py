@@ -34,6 +34,8 @@ MEET = {
     "api",
     "loading",
     "rescoring",
+    "pictures",
+    "reporting",
     "session",
     "observers",
     "assemble",

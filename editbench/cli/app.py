@@ -13,7 +13,7 @@ from editbench.cli.messages import say
 from editbench.cli.options import Settings, Watch
 from editbench.cli.profiling import profile
 from editbench.cli.reading import AsJson, list_, print_json, show
-from editbench.cli.reporting import COMPARE_EXAMPLES, compare, report
+from editbench.cli.reporting import COMPARE_EXAMPLES, REPORT_EXAMPLES, compare, report
 from editbench.cli.setting_up import demo, doctor, init
 
 WELCOME = """\
@@ -113,7 +113,7 @@ app.command(name="resume", epilog=RESUME_EXAMPLES)(command(resume))
 app.command(name="score", epilog=SCORE_EXAMPLES)(command(score))
 app.command(name="demo")(command(demo))
 app.command(name="show")(command(show))
-app.command(name="report")(command(report))
+app.command(name="report", epilog=REPORT_EXAMPLES)(command(report))
 app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))
 app.command(name="list")(command(list_))
 app.command(name="doctor")(command(doctor))

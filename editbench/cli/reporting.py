@@ -5,16 +5,35 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
-from editbench.cli.reading import AsJson, Out, Which, print_json
-from editbench.errors import GateFailed, MachineError
+from editbench.cli.options import variable
+from editbench.cli.reading import AsJson, Out, print_json
+from editbench.errors import ConfigError, GateFailed, MachineError
+from editbench.units import format_bytes, parse_bytes
 
-Format = Literal["md", "json", "csv"]
+if TYPE_CHECKING:
+    from editbench.api import RunResult
+
+Format = Literal["html", "md", "json", "csv", "hf"]
+PAGE = "The page"
+HUB = "The Hub's form"
+
+REPORT_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench report --open
+
+editbench report BASE NEW --to both.html
+
+editbench report BIG --pictures folder
+
+editbench report RUN --format csv > items.csv
+"""
 
 COMPARE_EXAMPLES = """\
 [bold]Examples[/]
@@ -31,32 +50,125 @@ The difference is the second run's mean less the first's, over the pairs that bo
 
 
 def report(
-    run: Which = None,
-    *,
-    form: Annotated[Format, typer.Option("--format", "-f", help="Form.")] = "md",
-    to: Annotated[
-        Path | None, typer.Option("--to", help="File to write, instead of stdout.")
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Folders or names of runs; several stand side by side. Without one, the latest.",
+        ),
     ] = None,
+    *,
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="Form.", envvar=variable("format"))
+    ] = "html",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="File to write, instead of report.html in the last run's folder, or of stdout.",
+            envvar=variable("to"),
+        ),
+    ] = None,
+    pictures: Annotated[
+        Literal["embed", "folder"],
+        typer.Option(
+            help="Inside the page, or larger in a folder beside it.",
+            envvar=variable("pictures"),
+            rich_help_panel=PAGE,
+        ),
+    ] = "embed",
+    picture_bytes: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Bound on the embedded pictures; the page is a third larger. The more pairs, the "
+            "smaller each picture.",
+            envvar=variable("picture-bytes"),
+            rich_help_panel=PAGE,
+        ),
+    ] = "32MB",
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser.", rich_help_panel=PAGE)
+    ] = False,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--hf-dataset",
+            metavar="ORG/NAME",
+            help="Benchmark on the Hub that the result is of.",
+            envvar=variable("hf-dataset"),
+            rich_help_panel=HUB,
+        ),
+    ] = "",
+    task: Annotated[
+        str,
+        typer.Option(
+            "--hf-task",
+            metavar="ID",
+            help="Its task.",
+            envvar=variable("hf-task"),
+            rich_help_panel=HUB,
+        ),
+    ] = "default",
     out: Out = Path("runs"),
     screen: Screen,
 ) -> None:
-    """Write a finished run's report: Markdown, or all its items as JSON or CSV."""
-    from editbench.api import open_result
+    """Write a report of finished runs: a page to look at, or Markdown, JSON, CSV, the Hub's form.
 
-    result = open_result(run, out=out)
+    The page is one file that needs no network. Everything but the page goes to stdout.
+    """
+    from editbench import api
+
+    results = [api.open_result(run, out=out) for run in runs or (None,)]
+    if form == "html":
+        size = parse_size(picture_bytes)
+        target = api.write_report(results, to, pictures=pictures, picture_bytes=size)
+        written = format_bytes(target.stat().st_size)
+        say(screen.err, "written", f"{target}  {written}")
+        if open_:
+            typer.launch(target.resolve().as_uri())
+        return
+    if len(results) > 1:
+        raise ConfigError(
+            f"--format {form} takes one run, not {len(results)}",
+            hint="editbench compare A B puts two side by side",
+        )
+    write_text(results[0], form, to, dataset=dataset, task=task)
+    if to:
+        say(screen.err, "written", str(to))
+
+
+def write_text(
+    result: RunResult, form: Format, to: Path | None, *, dataset: str, task: str
+) -> None:
+    """Write one run's report in a form that is text, to a file or to stdout."""
+    if form == "hf" and not dataset:
+        raise ConfigError(
+            "--format hf needs --hf-dataset ORG/NAME",
+            hint="it means a data set that the Hub lists as a benchmark",
+        )
     try:
         target = to.open("w", encoding="utf-8", newline="\n") if to else nullcontext(sys.stdout)
     except OSError as exc:
         raise MachineError(f"cannot write {to}: {exc}") from exc
     with target as stream:
-        if form == "csv":
-            result.to_csv(stream)
-        elif form == "json":
-            result.to_json(stream)
-        else:
-            stream.write(result.to_markdown())
-    if to:
-        say(screen.err, "written", str(to))
+        match form:
+            case "csv":
+                result.to_csv(stream)
+            case "json":
+                result.to_json(stream)
+            case "hf":
+                stream.write(result.to_hub(dataset, task=task))
+            case _:
+                stream.write(result.to_markdown())
+
+
+def parse_size(text: str) -> int:
+    """Return a size in bytes. Raises ``ConfigError``."""
+    try:
+        return parse_bytes(text)
+    except ValueError as exc:
+        raise ConfigError(f"--picture-bytes: {exc}") from exc
 
 
 def compare(
@@ -76,6 +188,10 @@ def compare(
         ),
     ] = None,
     out: Out = Path("runs"),
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a page with both side by side."),
+    ] = None,
     as_json: AsJson = False,
     screen: Screen,
 ) -> None:
@@ -84,7 +200,8 @@ def compare(
     from editbench.cli import tables
 
     gates = [api.parse_gate(text) for text in fail_if or ()]
-    found = api.compare(api.open_result(a, out=out), api.open_result(b, out=out))
+    results = [api.open_result(run, out=out) for run in (a, b)]
+    found = api.compare(*results)
     if as_json:
         print_json(found.as_json())
     elif form == "md":
@@ -94,6 +211,8 @@ def compare(
     if not as_json and form == "table":
         for warning in found.warnings:
             say(screen.err, "warning", warning)
+    if page:
+        say(screen.err, "written", str(api.write_report(results, page)))
     met = [line for gate in gates for line in gate.met(found)]
     if met:
         raise GateFailed("the comparison meets a condition of --fail-if", problems=met)

@@ -157,6 +157,15 @@ class Spill:
         header = self._store.header(_retired(key))
         return None if header is None else _edit(key, header)
 
+    def thumbnail(self, key: str) -> Image | None:
+        """Return the small picture that was kept of a retired edit. Raises ``StoreError``."""
+        record = self._store.get(_retired(key))
+        if record is None or not record.payload:
+            return None
+        from PIL import Image as pil
+
+        return pil.open(io.BytesIO(record.payload), formats=("WEBP",))
+
     def all_facts(self) -> Iterator[tuple[str, Edit]]:
         """Yield every edit's key and facts, in the order of the keys."""
         for key, header in self._store.headers(PREFIX):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from editbench.errors import ResultError
+from editbench.report import hub
 from editbench.report.items import dump, read_lines
 from editbench.report.markdown import render
 from editbench.report.sheet import write_csv
@@ -85,6 +86,14 @@ class RunResult:
         for number, item in enumerate(self.items()):
             stream.write(f"{',' if number else ''}\n{dump(item)}")
         stream.write("\n]}\n")
+
+    def to_hub(self, dataset: str, *, task: str = "default") -> str:
+        """Return the mean as the Hub's results fragment. Raises ``ResultError`` while unfinished.
+
+        ``dataset`` is the id of a benchmark on the Hub, ``task`` that of its task.
+        """
+        self.must_be_finished()
+        return hub.fragment(self, dataset=dataset, task=task)
 
     def items(self) -> Iterator[dict[str, Any]]:
         """Yield each pair's line of ``items.jsonl``; nothing while the run is unfinished."""

@@ -112,7 +112,7 @@ def rows(summary: Mapping[str, Any]) -> list[Row]:
             row["n"],
             row["pairs"] - row["n"],
             row["mean"],
-            _margin(row["mean"], row["interval"]),
+            margin(row["mean"], row["interval"]),
             row["median"],
             row["min"],
             row["max"],
@@ -122,8 +122,8 @@ def rows(summary: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def _margin(mean: float | None, interval: Sequence[float] | None) -> float | None:
-    """The longer arm of the interval, since the scale may clip the other."""
+def margin(mean: float | None, interval: Sequence[float] | None) -> float | None:
+    """Return what stands after ±: the longer arm, since the scale may clip the other."""
     if mean is None or interval is None:
         return None
     return max(interval[1] - mean, mean - interval[0])

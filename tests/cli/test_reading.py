@@ -96,8 +96,8 @@ def test_what_cannot_be_shown_is_named(out: Path, arguments: list[str], said: st
     assert result.stdout == "" and said in result.stderr
 
 
-def test_reports_come_in_three_forms(out: Path, tmp_path: Path) -> None:
-    assert invoke("report", "done").stdout.startswith("# editbench: kris\n")
+def test_reports_come_in_several_forms(out: Path, tmp_path: Path) -> None:
+    assert invoke("report", "done", "-f", "md").stdout.startswith("# editbench: kris\n")
     assert invoke("report", "done", "--format", "csv").stdout.count("\n") == 5
     whole = json.loads(invoke("report", "done", "--format", "json").stdout)
     assert [item["id"] for item in whole["items"]] == ["p1", "p2", "p3", "p4"]
@@ -108,8 +108,33 @@ def test_reports_come_in_three_forms(out: Path, tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8").startswith("id,category")
 
 
+def test_a_report_is_a_page_unless_another_form_is_named(out: Path, tmp_path: Path) -> None:
+    result = invoke("report", "done")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert "report.html" in result.stderr
+    page = (out / "done" / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and "done: the edits cannot be shown" in page
+    assert invoke("report", "done", "--picture-bytes", "8").exit_code == 2
+
+
+def test_several_runs_make_one_page_and_nothing_else(better: Path, tmp_path: Path) -> None:
+    assert invoke("report", "done", "better", "--to", "both.html").exit_code == 0
+    assert 'id="differences"' in (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert invoke("compare", "done", "better", "--html", "two.html").exit_code == 0
+    assert (tmp_path / "two.html").stat().st_size == (tmp_path / "both.html").stat().st_size
+    result = invoke("report", "done", "better", "-f", "csv")
+    assert result.exit_code == 2 and "editbench compare A B" in result.stderr
+
+
+def test_the_hub_form_needs_a_benchmark(out: Path) -> None:
+    result = invoke("report", "done", "-f", "hf")
+    assert result.exit_code == 2 and "--hf-dataset" in result.stderr
+    result = invoke("report", "done", "-f", "hf", "--hf-dataset", "org/edits")
+    assert result.stdout.startswith('- dataset:\n    id: "org/edits"\n')
+
+
 def test_an_unfinished_run_has_no_report(out: Path) -> None:
-    for form in ("md", "csv", "json"):
+    for form in ("html", "md", "csv", "json"):
         result = invoke("report", "begun", "--format", form)
         assert result.exit_code == 2 and result.stdout == ""
 
