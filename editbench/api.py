@@ -6,7 +6,8 @@ Nothing here prints, exits or configures logging. ``run`` blocks; inside an even
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +15,16 @@ from typing import Any, Literal
 import anyio
 
 from editbench import config as configs
-from editbench.assemble import assemble
+from editbench.assemble import assemble, store_folder
 from editbench.backends import registry
 from editbench.config import RunConfig
 from editbench.doctor import doctor
 from editbench.engine import run as engine
+from editbench.engine.cache import Cache
 from editbench.engine.events import Event
 from editbench.engine.plan import Plan
-from editbench.errors import ResultError
+from editbench.engine.store import Store
+from editbench.errors import ResultError, StoreError
 from editbench.loading import config_of, load_config
 from editbench.report import comparison as comparisons
 from editbench.report.album import TOTAL, Where
@@ -33,6 +36,7 @@ from editbench.rescoring import reparse, score_config
 from editbench.session import OnEvent, Run, open_run
 
 __all__ = [
+    "Cache",
     "Comparison",
     "Gate",
     "Run",
@@ -44,6 +48,7 @@ __all__ = [
     "doctor",
     "list_runs",
     "load_config",
+    "open_cache",
     "open_result",
     "open_run",
     "parse_gate",
@@ -118,9 +123,9 @@ def open_result(folder: str | Path | None = None, *, out: Path = Path("runs")) -
         if not found:
             raise ResultError(f"there is no run in {out}", hint="editbench run makes one")
         return found[-1]
-    for path in (Path(folder), out / folder):
-        if path.is_dir():
-            return RunResult(path)
+    places = [path for path in (out / folder, Path(folder)) if path.is_dir()]
+    if places:
+        return RunResult(max(places, key=_is_run))  # a folder of another kind comes last
     near = [result.name for result in list_runs(out)]
     known = f"; in {out} there are: {', '.join(near)}" if near else ""
     raise ResultError(f"there is no run {str(folder)!r}{known}", hint="editbench list runs")
@@ -130,12 +135,33 @@ def list_runs(out: Path = Path("runs")) -> list[RunResult]:
     """Return the runs below ``out``, the one written to last at the end."""
     if not out.is_dir():
         return []
-    found = [folder for folder in out.iterdir() if (folder / "run.toml").is_file()]
+    found = [folder for folder in out.iterdir() if _is_run(folder)]
     return [RunResult(folder) for folder in sorted(found, key=_last_written)]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.toml").is_file()
 
 
 def _last_written(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder / "run.toml", folder))
+
+
+@contextmanager
+def open_cache(
+    folder: Path | None = None, *, out: Path = Path("runs"), to_change: bool = False
+) -> Iterator[Cache]:
+    """Open the store that runs share, to look after it; without a folder, the usual one.
+
+    Runs below ``out`` count beside those that the store knows of. It is read only unless it is
+    ``to_change``. Raises ``StoreError``, also if there is none.
+    """
+    place = folder or load_config().memory.folder or store_folder()
+    if not place.exists():
+        raise StoreError(f"there is no store in {place}", hint="a run makes it")
+    runs = [run.folder for run in list_runs(out)]
+    with Store.open(place, read_only=not to_change) as store:
+        yield Cache(store, runs=runs)
 
 
 def available(kind: Literal["editors", "judges", "suites", "observers"]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from editbench.backends import home, registry
 from editbench.config import BackendConfig, RunConfig, with_paths
-from editbench.engine import keys, memory
+from editbench.engine import cache, keys, locks, memory, opening
 from editbench.engine.devices import Device, open_device
 from editbench.engine.events import Checking, Event, Notice
 from editbench.engine.ledger import Ledger, Prompt, Rules
@@ -62,7 +62,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
     with ExitStack() as stack:
         suite = _open_suite(config)
         rubric = rubrics.load_rubric(config.judge.rubric)
-        store = Store.open(_store_folder(config), budget=config.memory.spill)
+        store = Store.open(config.memory.folder or store_folder(), budget=config.memory.spill)
         stack.callback(store.close)
         memo = Memo(store)
         stack.callback(memo.flush)
@@ -76,6 +76,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         if lock:
             folder.mkdir(parents=True, exist_ok=True)
             held = stack.enter_context(RunLock(folder))
+            if not store.read_only:
+                stack.enter_context(locks.shared(store.folder / opening.IN_USE))
             if held.stale:
                 text = f"the last session of this run was cut off ({held.stale}); going on from it"
                 emit(Notice(time.time(), "info", text))
@@ -109,6 +111,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 f"none of the {len(ledger)} edits is stored, so there is nothing to score",
                 hint="editbench run makes them; --keep all keeps them",
             )
+        if lock:
+            cache.enter(store, folder, ledger.all_keys())
         yield Assembly(
             name=name,
             folder=folder,
@@ -192,8 +196,9 @@ def _open_suite(config: RunConfig) -> Suite:
     return suite
 
 
-def _store_folder(config: RunConfig) -> Path:
-    return config.memory.folder or home.home() / "store"
+def store_folder() -> Path:
+    """Return where the store is unless a run says otherwise."""
+    return home.home() / "store"
 
 
 def _device(

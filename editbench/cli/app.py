@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from editbench.cli.caching import cache
 from editbench.cli.commands import Screen, command
 from editbench.cli.continuing import RESUME_EXAMPLES, SCORE_EXAMPLES, resume, score
 from editbench.cli.messages import say
@@ -116,6 +117,7 @@ app.command(name="show")(command(show))
 app.command(name="report", epilog=REPORT_EXAMPLES)(command(report))
 app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))
 app.command(name="list")(command(list_))
+app.add_typer(cache, name="cache")
 app.command(name="doctor")(command(doctor))
 app.command(name="init")(command(init))
 app.command(name="profile")(command(profile))

@@ -115,6 +115,7 @@ def _guarded(function: Callable[..., Any], given: Mapping[str, Any], screen: Scr
         return tell(screen.err, first_cause(exc), verbose=screen.verbose > 0)
 
 
+@functools.cache  # evaluating annotations is what --help would wait for
 def _flags(kind: type) -> list[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
     hidden = getattr(kind, "HIDDEN", ())

@@ -12,6 +12,7 @@ from rich.text import Text
 from editbench.cli.progress import Mean
 from editbench.cli.state import Category, State
 from editbench.cli.text import inert, mean_and_margin, number
+from editbench.units import format_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,6 +109,17 @@ def listing(rows: Iterable[Mapping[str, object]], *columns: str) -> Table:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(inert(row.get(name, "")) for name in columns))
+    return table
+
+
+def amounts(rows: Iterable[Mapping[str, object]], *columns: str) -> Table:
+    """Return rows of a name and numbers; what is called bytes is shown as a size."""
+    table = lined(*columns)
+    for row in rows:
+        cells = {name: row[name] for name in columns}
+        if isinstance(size := cells.get("bytes"), int):
+            cells["bytes"] = format_bytes(size)
+        table.add_row(*map(inert, cells.values()))
     return table
 
 

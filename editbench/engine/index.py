@@ -96,6 +96,23 @@ class Reader:
                 yield key.decode("ascii", "replace"), tag
             start = page[-1][0] + _FIRST
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int, float]]:
+        """Yield key, bytes of the frame and time of storing of each record whose key starts so."""
+        sql = (
+            "SELECT CAST(key AS BLOB), size, store_time FROM Cache"
+            " WHERE raw = 1 AND key >= CAST(? AS TEXT) AND key < ? ORDER BY key LIMIT ?"
+        )
+        start = prefix.encode()
+        while page := self.rows(sql, start, prefix + _LAST, _PAGE_ROWS):
+            for key, size, time in page:
+                yield key.decode("ascii", "replace"), size, time
+            start = page[-1][0] + _FIRST
+
+    def totals(self) -> list[tuple[str, int, int]]:
+        """Return records and bytes by the first letter of their keys."""
+        sql = "SELECT substr(key, 1, 1), count(*), sum(size) FROM Cache WHERE raw = 1 GROUP BY 1"
+        return [(str(letter), count, size) for letter, count, size in self.rows(sql)]
+
     def used(self) -> int:
         """Return the bytes of all frames, from the sum that diskcache's triggers keep."""
         return int(self.rows("SELECT value FROM Settings WHERE key = 'size'")[0][0])
@@ -168,6 +185,17 @@ class Index(Reader):
                 self._run("DELETE FROM Cache WHERE rowid = ?", (row.id,))
             self.disk.remove(row.file)
             return row.size
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Delete records in one transaction, then their files. Raises ``StoreError``."""
+        self.check_in_place()
+        with translated("write", self._path):
+            with self._undone(), self._cache.transact():
+                rows = [row for row in map(self.row, keys) if row]
+                for row in rows:
+                    self._run("DELETE FROM Cache WHERE rowid = ?", (row.id,))
+            for row in rows:
+                self.disk.remove(row.file)
 
     def check_in_place(self) -> None:
         """Raise ``StoreError`` if the file that is open is no longer the one in the folder.

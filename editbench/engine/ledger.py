@@ -128,6 +128,10 @@ class Ledger:
         """Return the key of a pair's edit."""
         return "e:" + self._keys[32 * index : 32 * index + 32].hex()
 
+    def all_keys(self) -> bytes:
+        """Return the keys of all edits, stored or not: 32 bytes each, in the suite's order."""
+        return bytes(self._keys)
+
     def _prompt(self, index: int) -> Prompt:
         return self._rules.prompt(self.pair(index))
 

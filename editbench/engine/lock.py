@@ -15,6 +15,31 @@ from editbench.errors import RunLocked
 NAME = "lock"
 
 
+def holder(folder: Path) -> str:
+    """Return which process holds a run's folder, and since when; empty if none does."""
+    try:
+        file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        if not os.fstat(file).st_size:  # then not even for a moment is the lock in another's way
+            return ""
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return _written(file) or "another process"
+    finally:
+        os.close(file)
+
+
+def _written(file: int) -> str:
+    try:
+        held = json.loads(os.pread(file, 4096, 0))
+        return f"pid {held['pid']}, since {held['since']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 class RunLock:
     """Holds a run's folder for the length of a block.
 
@@ -31,24 +56,17 @@ class RunLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = self._read()
+            name = _written(self._file)
             os.close(self._file)
             raise RunLocked(
-                f"another process holds this run: {holder or 'it has only just begun'}",
+                f"another process holds this run: {name or 'it has only just begun'}",
                 hint="wait for it, follow it with editbench show, or choose another --name",
             ) from None
-        self.stale = self._read()
+        self.stale = _written(self._file)
         os.ftruncate(self._file, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._file, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
         return self
-
-    def _read(self) -> str:
-        try:
-            held = json.loads(os.pread(self._file, 4096, 0))
-            return f"pid {held['pid']}, since {held['since']}"
-        except (ValueError, KeyError, TypeError):
-            return ""
 
     def __exit__(
         self,

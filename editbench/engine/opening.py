@@ -16,6 +16,7 @@ from editbench.engine.mounts import filesystem, is_network
 from editbench.engine.store_errors import as_store_error, is_full
 
 WRITING = "write.lock"  #: shared by writers; alone for who moves files that are not its own
+IN_USE = "use.lock"  #: shared by runs; alone for who deletes what runs may need
 _OPENING, _BALLAST = "open.lock", "ballast"
 
 

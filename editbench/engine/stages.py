@@ -220,7 +220,8 @@ class ScoreStage(_Stage):
             header, payload = write_reply(
                 item.output, seconds=item.seconds, provenance=self._provenance
             )
-            rows.append(Row(item.input[1], header | {"batch": item.batch}, payload))
+            header |= {"batch": item.batch, "of": self._ledger.pixels(item.index)}
+            rows.append(Row(item.input[1], header, payload))
         # What is left of a full disk is there for verdicts: losing one would cost a whole edit.
         if add_together(self._store, rows, vital=True) == len(rows):
             replies = [item.output for item in done]

@@ -220,6 +220,18 @@ class Store:
             self._index.disk.remove(row.file)
             return self._write(lambda index: index.delete(key), again=True)
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Delete records in one transaction. Raises ``StoreError``."""
+        self._write(lambda index: index.delete_many(keys), again=True)
+
+    def records(self, prefix: str) -> Iterator[tuple[str, int, float]]:
+        """Yield key, bytes and epoch seconds of each record whose key starts so, by key."""
+        return self._index.sizes(prefix)
+
+    def totals(self) -> list[tuple[str, int, int]]:
+        """Return how many records, of how many bytes, have keys with each first letter."""
+        return self._index.totals()
+
     def used(self) -> int:
         """Return the bytes of all records. Costs one query however many there are."""
         return self._index.used()
