@@ -6,6 +6,7 @@ and its spread over the rounds is shown beside it.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -35,6 +36,20 @@ class Spread(NamedTuple):
         return (
             f"{self.median:.3g} [{self.low:.3g} {self.first:.3g}-{self.third:.3g} {self.high:.3g}]"
         )
+
+
+def parser(doc: str | None, *, quick: str) -> argparse.ArgumentParser:
+    """Return a parser that explains a script by its docstring and has the flags of all scripts.
+
+    ``quick`` says what ``--quick`` makes of the measurement.
+    """
+    paragraphs = [part for part in (doc or "").strip().split("\n\n") if part[:1] != " "]
+    made = argparse.ArgumentParser(
+        description="\n\n".join(paragraphs), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--quick", action="store_true", help=quick)
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    return made
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -90,14 +105,16 @@ def work_folder() -> Path:
     return FOLDER
 
 
-def write(name: str, metrics: Mapping[str, Any], environ: Mapping[str, Any]) -> Path:
-    """Write a result file with the next number and return where it is."""
+def write(
+    name: str, metrics: Mapping[str, Any], environ: Mapping[str, Any], *, copy: Path | None
+) -> Path:
+    """Write a result file with the next number, and a copy if asked; return where it is."""
     taken = [int(path.name[:4]) for path in work_folder().glob("[0-9][0-9][0-9][0-9]_*.json")]
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = FOLDER / f"{max(taken, default=0) + 1:04}_{name}_{environ['commit']}_{stamp}.json"
-    path.write_text(
-        json.dumps({"name": name, "environ": environ, "metrics": metrics}, indent=1) + "\n"
-    )
+    text = json.dumps({"name": name, "environ": environ, "metrics": metrics}, indent=1) + "\n"
+    for target in filter(None, (path, copy)):
+        target.write_text(text, encoding="utf-8")
     return path
 
 

@@ -9,7 +9,6 @@ time for which a device is busy, with steps of known length. Memory: see ``memor
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from pictures import write_suite
 from ways import in_a_process
 
 PARTS = ("throughput", "busy", "ray")
+CODECS = ("webp", "jxl", "raw")
 
 
 class Size(NamedTuple):
@@ -130,12 +130,13 @@ def ray(size: Size, suite: Path, *, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer pairs and rounds")
-    parser.add_argument("--only", action="append", choices=PARTS)
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--codec", action="append", choices=("webp", "jxl", "raw"))
-    parser.add_argument("--size", action="append", choices=(SMALL.name, LARGE.name))
+    parser = common.parser(__doc__, quick="fewer pairs, two rounds")
+    parser.add_argument("--rounds", type=int, help="to measure, after a warm-up (7)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="may be repeated")
+    parser.add_argument("--codec", action="append", choices=CODECS, help="likewise")
+    parser.add_argument(
+        "--size", action="append", choices=(SMALL.name, LARGE.name), help="likewise"
+    )
     asked = parser.parse_args()
     parts = asked.only or PARTS
     rounds = asked.rounds or (2 if asked.quick else 7)
@@ -159,7 +160,7 @@ def main() -> None:
             metrics["busy"] = found
     if "ray" in parts and not has("ray"):
         print("\nNot compared with Ray Data: ray is not installed (pip install ray).")
-    print(f"\nwritten to {common.write('engine', metrics, environ)}")
+    print(f"\nwritten to {common.write('engine', metrics, environ, copy=asked.json)}")
 
 
 def has(module: str) -> bool:

@@ -1,6 +1,6 @@
 """Whether memory stays bounded: peak RSS over a run, against its budget.
 
-    python benchmarks/memory.py [--quick]
+    python benchmarks/memory.py [--quick] [--only SIZE]
 
 Runs 300 and 3,000 edits of 4 Mpx with ``memory.host = 256MB``, and 1,000 and 100,000 of 64x64, with
 models that do nothing. Each run has a process of its own, which first makes a small run so that
@@ -19,14 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import environment, work_folder, write  # type: ignore[import-not-found]
-from pictures import write_suite  # type: ignore[import-not-found]
+import common
+from pictures import write_suite
 
 from editbench import api
 from editbench.units import format_bytes, format_seconds, parse_bytes
 
 HERE = Path(__file__).parent
 BUDGET = "256MB"
+RUNS = {"4 Mpx": (2000, (300, 3000)), "64x64": (64, (1000, 100_000))}  #: side, and pairs
 
 
 def status(name: str) -> int:
@@ -53,7 +54,7 @@ def run(folder: Path, suite: Path, *, batch: int, codec: str) -> None:
 def measure(pairs: int, side: int, codec: str) -> dict[str, Any]:
     """Make the runs and return the figures, in bytes and seconds."""
     batch = 16 if side <= 256 else 1
-    with tempfile.TemporaryDirectory(dir=work_folder()) as name:
+    with tempfile.TemporaryDirectory(dir=common.work_folder()) as name:
         folder = Path(name)
         small = write_suite(folder / "small", pairs=4, width=side, height=side)
         large = write_suite(folder / "large", pairs=pairs, width=side, height=side)
@@ -76,8 +77,8 @@ def measure(pairs: int, side: int, codec: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the pairs")
+    parser = common.parser(__doc__, quick="a tenth of the pairs")
+    parser.add_argument("--only", action="append", choices=RUNS, help="may be repeated")
     parser.add_argument("--codec", default="auto", help="auto, webp, jxl or raw")
     parser.add_argument("--one", nargs=2, type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -87,7 +88,12 @@ def main() -> None:
     rows = []
     print(f"memory.host = {BUDGET}; peak RSS above what the imports take")
     print(f"{'pairs':>9}  {'size':>11}  {'imports':>9}  {'peak':>9}  {'allowed':>9}  {'time':>7}")
-    for pairs, side in ((300, 2000), (3000, 2000), (1000, 64), (100_000, 64)):
+    runs = [
+        (pairs, side)
+        for side, counts in map(RUNS.__getitem__, asked.only or RUNS)
+        for pairs in counts
+    ]
+    for pairs, side in runs:
         count = pairs // 10 if asked.quick else pairs
         command = [sys.executable, __file__, "--codec", asked.codec, "--one", str(count), str(side)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -97,7 +103,8 @@ def main() -> None:
         cells = [f"{count:>9,}", f"{side:>5}x{side:<5}", *(f"{size:>9}" for size in sizes)]
         within = "" if row["peak"] <= row["allowed"] else "  OVER"
         print("  ".join(cells), f" {format_seconds(row['seconds']):>7}{within}", flush=True)
-    write("memory", {"rows": rows}, environment())
+    path = common.write("memory", {"rows": rows}, common.environment(), copy=asked.json)
+    print(f"\nwritten to {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the schedule is worth: the same models, pairs and device, run in three orders.
 
-    python benchmarks/schedule.py [--limit N] [--set KEY=VALUE ...]
+    python benchmarks/schedule.py [--quick] [--limit N] [--only METHOD] [--set KEY=VALUE]
 
 (a) pair by pair: edit one, score it, go on; (b) two phases for each category, the edits kept in
 RAM; (c) editbench. Each runs in a process of its own over a store of its own. (a) and (b) are
@@ -19,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import common
 
 from editbench import api
 from editbench.assemble import assemble
@@ -116,45 +117,56 @@ def measure(method: str, settings: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--limit", type=int, help="pairs of each category")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser = common.parser(__doc__, quick="one pair of each category")
+    parser.add_argument("--limit", type=int, metavar="N", help="pairs of each category (all)")
+    parser.add_argument(
+        "--only", action="append", choices=METHODS[:2], help="beside editbench; may be repeated"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the runs, such as editor.model=Qwen/Qwen-Image-Edit; may be repeated",
+    )
     parser.add_argument("--method", choices=METHODS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    settings = asked.set + ([f"suite.limit={asked.limit}"] if asked.limit else [])
+    limit = 1 if asked.quick else asked.limit
+    settings = asked.set + ([f"suite.limit={limit}"] if limit else [])
     if asked.method:
         print(json.dumps(measure(asked.method, settings)))
         return
     rows = []
-    for method in METHODS:
+    for method in (*(asked.only or METHODS[:2]), METHODS[2]):
         command = [sys.executable, __file__, "--method", method]
         command += [part for setting in settings for part in ("--set", setting)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
     show(rows)
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=1))
+    path = common.write("schedule", {"rows": rows}, common.environment(), copy=asked.json)
+    print(f"\nwritten to {path}")
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     best = rows[-1]
-    print(f"{len(best['scores'])} pairs; ratios to editbench in parentheses")
-    print(f"{'':<22}{'swaps':>14}{'moved':>20}{'seconds':>18}{'peak RSS':>20}")
-    for row in rows:
-        cells = [f"{row['method']:<22}"]
-        swaps = f"{row['swaps']} ({row['swaps'] / max(1, best['swaps']):.0f}x)"
-        cells.append(f"{swaps:>14}")
-        for name, text in (
-            ("moved", format_bytes(row["moved"])),
-            ("seconds", f"{row['seconds']:.1f}"),
-            ("peak", format_bytes(row["peak"])),
-        ):
-            ratio = f"({row[name] / max(1e-9, best[name]):.2f}x)"
-            cells.append(f"{text + ' ' + ratio:>{20 if name != 'seconds' else 18}}")
-        print("".join(cells))
+
+    def against(row: dict[str, Any], name: str, text: str) -> str:
+        return text if row is best else f"{text} ({row[name] / max(1e-9, best[name]):.3g}x)"
+
+    print(f"{len(best['scores'])} pairs; ratios to editbench in parentheses\n")
+    lines = [
+        [
+            row["method"],
+            against(row, "swaps", str(row["swaps"])),
+            against(row, "moved", format_bytes(row["moved"])),
+            against(row, "seconds", f"{row['seconds']:.1f}"),
+            against(row, "peak", format_bytes(row["peak"])),
+        ]
+        for row in rows
+    ]
+    print(common.table(["", "swaps", "moved", "seconds", "peak RSS"], lines))
     same = all(row["scores"] == best["scores"] for row in rows)
-    print("scores are " + ("the same in all three" if same else "NOT the same"))
+    print("\nscores are " + ("the same in all" if same else "NOT the same"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What it costs to keep an edit: the store and the spill against the disk itself.
 
-    python benchmarks/spill.py [--quick] [--rounds N]
+    python benchmarks/spill.py [--quick] [--rounds N] [--only SIZE]
 
 In every round, on the same disk: one large file written and synced (what the disk can do), the
 same encoded images as plain files (each written, synced and renamed: the least that is durable), as
@@ -11,7 +11,6 @@ bytes.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import tempfile
@@ -168,9 +167,9 @@ def rows(name: str, codec: str, found: dict[str, Any]) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer images, two rounds")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = common.parser(__doc__, quick="fewer images, two rounds")
+    parser.add_argument("--rounds", type=int, default=5, help="to measure, after a warm-up (5)")
+    parser.add_argument("--only", action="append", choices=SIDES, help="may be repeated")
     asked = parser.parse_args()
     rounds = 2 if asked.quick else asked.rounds
     head = ["size", "codec", "", "disk MB/s"]
@@ -178,7 +177,8 @@ def main() -> None:
         head += [f"files MB/s, {n}", "store MB/s", "store/files", "spill images/s"]
     lines: list[list[str]] = []
     metrics: dict[str, Any] = {}
-    for name, side in SIDES.items():
+    for name in asked.only or SIDES:
+        side = SIDES[name]
         for codec in ("webp", "jxl", "raw"):
             if codec not in codecs.available():
                 print(f"{codec} is left out: pip install 'editbench[jxl]' brings it")
@@ -190,7 +190,7 @@ def main() -> None:
     print("Rates are of encoded bytes, medians over the rounds; store/files is the share of the")
     print("plain files' rate, round by round: median [lowest, quartiles, highest].\n")
     print(common.table(head, lines))
-    print(f"\nwritten to {common.write('spill', metrics, common.environment())}")
+    print(f"\nwritten to {common.write('spill', metrics, common.environment(), copy=asked.json)}")
 
 
 if __name__ == "__main__":

@@ -84,36 +84,32 @@ def main() -> None:
         print(f"{name}: {took}  {rows[-1].get('reason', '')}".rstrip(), flush=True)
     print(f"\n{table(rows, link)}\n\n{legend(rows, link)}")
     metrics = {"asked": asked._asdict(), "link": link, "rows": rows}
-    path = common.write("swap", metrics, environ)
+    path = common.write("swap", metrics, environ, copy=args.json)
     chart = args.chart or path.with_suffix(".svg")
     chart.write_text(draw(rows, link), encoding="utf-8")
-    if args.json:
-        args.json.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     print(f"\nwritten to {path}, drawn to {chart}")
 
 
 def parse() -> tuple[Asked, argparse.Namespace]:
-    about, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__, quick="two cycles")
     parser.add_argument("--size", choices=SIZES, default="tiny", help="of the models (tiny)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (auto)")
     parser.add_argument(
         "--ballast", type=parse_bytes, default=0, metavar="SIZE", help="of a GPU to fill: 60GiB"
     )
     parser.add_argument(
-        "--cycles", type=int, default=5, help="to measure, after one to warm up (5)"
+        "--cycles", "--rounds", type=int, default=5, help="to measure, after one to warm up (5)"
     )
-    parser.add_argument("--quick", action="store_true", help="two cycles")
-    known = ", ".join(METHODS)
     parser.add_argument(
-        "--only", action="append", choices=METHODS, metavar="METHOD", help=f"one of {known}"
+        "--only",
+        action="append",
+        choices=METHODS,
+        metavar="METHOD",
+        help=f"may be repeated; one of {', '.join(METHODS)}",
     )
     parser.add_argument(
         "--timeout", type=float, default=300, metavar="S", help="seconds for one method (300)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="where the drawing goes")
     args = parser.parse_args()
     cycles = 2 if args.quick else max(1, args.cycles)

@@ -73,6 +73,15 @@ def _overlap() -> int:
     return overlap
 
 
+@pytest.mark.parametrize("step", ["Arena", "ArenaAndRegion", "Overlay"])
+def test_each_step_of_ours_gives_the_same_bits_and_copies_nothing_back(step: str) -> None:
+    import ladder
+    import turns
+
+    row = turns.measure(getattr(ladder, step), turns.Asked("tiny", "cpu", 0, 1))
+    assert row["same"] is True and row["back"] == 0 < row["into"]
+
+
 def test_an_output_that_changes_is_noticed() -> None:
     import movers
     import turns

@@ -120,7 +120,7 @@ app.command(name="list")(command(list_))
 app.add_typer(cache, name="cache")
 app.command(name="doctor")(command(doctor))
 app.command(name="init")(command(init))
-app.command(name="profile")(command(profile))
+app.add_typer(profile, name="profile")
 
 
 def main() -> None:

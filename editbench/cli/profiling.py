@@ -5,21 +5,37 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from editbench.cli.commands import Screen
-from editbench.errors import ConfigError
-
 SCRIPTS = {
-    "swap": "changing models on the device, against how others do it and the link's own speed",
-    "schedule": "one plan against going pair by pair and category by category",
-    "engine": "the way of a pair through the engine, and how busy the device is kept",
-    "spill": "storing and reading edits against the disk's own speed",
-    "memory": "peak memory over long runs against the budget",
+    "swap": "Changing models on the device: ours, how others do it, and the link's own speed.",
+    "schedule": "One plan against going pair by pair, and category by category.",
+    "engine": "What the engine adds to the work of a pair, and how busy it keeps the device.",
+    "spill": "Storing and reading edits against the disk's own speed.",
+    "memory": "Peak memory over long runs against the budget.",
 }
-_LISTED = "; ".join(f"[bold]{name}[/]: {what}" for name, what in SCRIPTS.items())
+EXAMPLES = """\
+[bold]Examples[/]
+
+editbench profile swap
+
+editbench profile swap --size full --ballast 60GiB --only naive --only overlay
+
+editbench profile engine --quick --json engine.json
+
+editbench profile spill --help
+
+Every measurement has a peer or a physical limit in the same run, and leaves its figures in \
+.benchmarks/. docs/benchmarks.md says what was found, and what does not hold.
+"""
+
+profile = typer.Typer(
+    help="Measure the engine itself, on this machine.",
+    epilog=EXAMPLES,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+)
 
 
 def folder() -> Path:
@@ -29,17 +45,17 @@ def folder() -> Path:
     return beside if (beside / "common.py").is_file() else package / "_benchmarks"
 
 
-def profile(
-    screen: Screen,
-    what: Annotated[str, typer.Argument(metavar="NAME", help=_LISTED)],
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- ARGS]", help="For the script; -- --help lists them."),
-    ] = None,
-) -> int:
-    """Measure the engine on this machine, with a peer or a physical limit in the same run."""
-    if what not in SCRIPTS:
-        known = ", ".join(SCRIPTS)
-        raise ConfigError(f"there is no profile {what!r}", hint=f"there are {known}")
-    command = [sys.executable, str(folder() / f"{what}.py"), *(more or ())]
-    return subprocess.run(command, check=False).returncode
+def _run(context: typer.Context) -> None:
+    script = folder() / f"{context.info_name}.py"
+    done = subprocess.run([sys.executable, str(script), *context.args], check=False)
+    raise typer.Exit(done.returncode)
+
+
+for name, what in SCRIPTS.items():
+    # The script has flags of its own, --help among them.
+    profile.command(
+        name,
+        help=what,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(_run)
