@@ -103,7 +103,7 @@ def busy(place: Path, *, steps: list[float], rounds: int, quick: bool) -> dict[s
         names = sorted(found)
         rows.append([f"{step * 1e3:.0f} ms", pairs, *(str(common.spread(found[n])) for n in names)])
     print("\nShare of the time for which the device works. inner: from the first step's begin to")
-    print("the last one's end; whole: the whole phase.\n")
+    print("the last one's end; whole: the whole phase. lag: of the event loop, 99th percentile.\n")
     print(common.table(("step", "pairs", *names), rows), flush=True)
     return metrics
 
@@ -144,6 +144,7 @@ def main() -> None:
     if asked.quick:
         sizes = [size._replace(pairs=size.pairs // 2) for size in sizes]
     codecs = asked.codec or ["webp", *["jxl"][: has("pillow_jxl")], "raw"]
+    has_ray = has("ray") and has("pyarrow")  # it starts without, and then cannot read a row
     environ, metrics = common.environment(), dict[str, Any]()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -152,14 +153,14 @@ def main() -> None:
             if "throughput" in parts:
                 found = throughput(size, suite, codecs, rounds=rounds)
                 metrics[f"throughput {size.name}"] = found
-            if "ray" in parts and has("ray"):
+            if "ray" in parts and has_ray:
                 metrics[f"ray {size.name}"] = ray(size, suite, rounds=min(rounds, 3))
         if "busy" in parts:
             steps = [0.05, 0.2] if asked.quick else [0.05, 0.2, 1.0]
             found = busy(place, steps=steps, rounds=min(rounds, 3), quick=asked.quick)
             metrics["busy"] = found
-    if "ray" in parts and not has("ray"):
-        print("\nNot compared with Ray Data: ray is not installed (pip install ray).")
+    if "ray" in parts and not has_ray:
+        print("\nNot compared with Ray Data, which is not installed: pip install 'ray[data]'")
     print(f"\nwritten to {common.write('engine', metrics, environ, copy=asked.json)}")
 
 

@@ -68,12 +68,13 @@ def run(suite: Path, folder: Path, *, batch: int) -> dict[str, float]:
         for r in rows
     ]
     try:
+        one = ray.data.ActorPoolStrategy(size=1)
         start = time.perf_counter()
         dataset = (
             ray.data.from_items(items)
             .map(load)
-            .map_batches(Editor, batch_size=batch, concurrency=1)
-            .map_batches(Judge, batch_size=batch, concurrency=1)
+            .map_batches(Editor, batch_size=batch, compute=one)
+            .map_batches(Judge, batch_size=batch, compute=one)
         )
         arrived = []
         with (folder / "scores.jsonl").open("w") as log:

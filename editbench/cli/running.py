@@ -50,16 +50,20 @@ def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: boo
     )
     with logs.to_terminal(screen.err, verbose=screen.verbose):
         with opened(mode, screen.err) as display:
-            result, witness, stopped = anyio.run(_run, config, display, ask_again)
+            result, witness, stopper = anyio.run(_run, config, display, ask_again)
     if result is None:
-        return _stopped(screen, stopped, witness, quiet=quiet > 0)
+        code = _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)
+        if stopper.urgent:  # a step may have been left behind, and would be in the way of an exit
+            sys.stdout.flush()
+            stopper.leave(code)
+        return code
     return _finished(config, screen, result, witness, mode=mode, quiet=quiet)
 
 
 async def _run(
     config: RunConfig, display: Display, ask_again: bool
-) -> tuple[RunResult | None, Witness, int | None]:
-    """Return the result, None if it was stopped, and the exit code that a stop calls for."""
+) -> tuple[RunResult | None, Witness, Stopper]:
+    """Return the result, None if it was stopped, and who heard the signals."""
     witness = Witness(display)
     result: RunResult | None = None
     async with anyio.create_task_group() as tasks:
@@ -73,7 +77,7 @@ async def _run(
                 raise
         tasks.cancel_scope.cancel()
     display.tick()
-    return result, witness, stopper.exit_code
+    return result, witness, stopper
 
 
 async def _open_and_wait(

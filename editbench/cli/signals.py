@@ -32,9 +32,14 @@ class Stopper:
     ) -> None:
         self.exit_code: int | None = None  #: what the first signal calls for
         self._cancel = cancel
-        self._leave = leave
+        self.leave = leave
         self._run: Stoppable | None = None
         self._count = 0
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the step on the device was not to be waited for."""
+        return self._count > 1
 
     def open(self, run: Stoppable) -> None:
         """Take the run that signals are for from now on."""
@@ -55,7 +60,7 @@ class Stopper:
         self.exit_code = self.exit_code or code
         self._count += 1
         if self._count > 2:
-            self._leave(self.exit_code)
+            self.leave(self.exit_code)
         if self._run:
             self._run.stop(now=self._count == 2)
         else:

@@ -44,6 +44,7 @@ THREADS = (2, 8)  #: least and most that decode, encode and store
 SAMPLE = 0.25  #: seconds between readings of how far a move is
 SAMPLES = 4  #: of them for each reading of the memory in use
 RECALL = 64  #: replies of earlier sessions that are read in one go
+PATIENCE = 1.0  #: seconds that a step has to end in, once it is to be given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class Execution:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._sample)
                 tasks.start_soon(self._recall)
+                tasks.start_soon(self._lose_patience, tasks.cancel_scope)
                 await self._passes()
                 tasks.cancel_scope.cancel()
         finally:
@@ -150,6 +152,13 @@ class Execution:
                     await self.models.close()
             self._lane.close(wait=0.0 if self.control.now else 5.0)
             self._pool.close()
+
+    async def _lose_patience(self, scope: anyio.CancelScope) -> None:
+        """Leave a step behind that heeds no request: its thread ends with the process."""
+        while not self.control.now:
+            await anyio.sleep(PATIENCE / 4)
+        await anyio.sleep(PATIENCE)
+        scope.cancel()
 
     async def _passes(self) -> None:
         while True:
