@@ -111,6 +111,7 @@ class Execution:
     def __init__(self, parts: Parts, emit: Callable[[Event], None]) -> None:
         self.parts = parts
         self.control = Control()
+        self._urged = anyio.Event()  # not to wait for the step on the device
         self._emit = emit
         self._lane = Lane(parts.device.name)
         self._pool = Lane("pool", threads=pool_threads())
@@ -134,6 +135,8 @@ class Execution:
     def stop(self, *, now: bool = False) -> None:
         """Ask to finish what is on the device and stop; with ``now``, at the next step."""
         self.control.stop(now=now)
+        if now:
+            self._urged.set()
         self._emit(Stopping(time.time(), now))
 
     async def execute(self) -> None:
@@ -155,8 +158,7 @@ class Execution:
 
     async def _lose_patience(self, scope: anyio.CancelScope) -> None:
         """Leave a step behind that heeds no request: its thread ends with the process."""
-        while not self.control.now:
-            await anyio.sleep(PATIENCE / 4)
+        await self._urged.wait()
         await anyio.sleep(PATIENCE)
         scope.cancel()
 
