@@ -11,13 +11,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from editbench.engine import arena
+from editbench.engine.adopted import Adopted
 from editbench.engine.arena import Layout
 from editbench.engine.devices import Device, Stop, never
 from editbench.engine.leaves import Loose, leaves, loose
@@ -48,26 +48,6 @@ class Move(NamedTuple):
     from_disk: int = 0  #: how many of the bytes were read from a file
 
 
-@dataclass(slots=True, eq=False)
-class _Model:
-    name: str
-    modules: Mapping[str, Module]
-    loose: Loose
-    moving: Layout
-    fixed: Layout
-    home: torch.Tensor  #: where the fixed tensors are
-    master: Master  #: the bytes of the moving ones, beside the device
-    seal: Seal
-    sums: list[int] = field(default_factory=list)
-    verified: bool = False
-    resident: bool = False
-    leases: int = 0
-
-    @property
-    def bytes(self) -> int:
-        return self.moving.bytes + self.fixed.bytes
-
-
 class ResidencyManager:
     """Holds the masters of all models in host memory, and on the device those that fit.
 
@@ -92,7 +72,7 @@ class ResidencyManager:
         ] = {}  #: most bytes that a step took, by its models joined with +
         self._verify = verify
         self._clock = clock
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, Adopted] = {}
         self._region = Region(device)
         self._folder = WeightFolder(device, folder or Path(gettempdir()), keep=keep_files)
         self._allowed: Mapping[str, int] = {}
@@ -280,12 +260,12 @@ class ResidencyManager:
         """Give back to the device what the allocator keeps for later."""
         self.device.empty_cache()
 
-    def _model(self, name: str) -> _Model:
+    def _model(self, name: str) -> Adopted:
         if name not in self._models:
             raise ValueError(f"{name!r} is not adopted; {', '.join(self._models) or 'nothing'} is")
         return self._models[name]
 
-    def _take(self, name: str, modules: Mapping[str, Module]) -> _Model:
+    def _take(self, name: str, modules: Mapping[str, Module]) -> Adopted:
         still = self.device.unified
         groups = leaves(modules)
         fixed = arena.lay_out(group for group in groups if group.fixed or still)
@@ -305,7 +285,7 @@ class ResidencyManager:
             arena.fill(fixed, home)
         else:
             arena.bind(fixed, home)
-        model = _Model(name, modules, loose(modules), moving, fixed, home, master, seal)
+        model = Adopted(name, modules, loose(modules), moving, fixed, home, master, seal)
         model.sums = [] if self._verify == "off" else master.sums()
         return model
 
@@ -341,7 +321,7 @@ class ResidencyManager:
             self.device.copy(home, staged)
             self.device.synchronize()
 
-    def _load(self, model: _Model, stop: Stop) -> tuple[int, int]:
+    def _load(self, model: Adopted, stop: Stop) -> tuple[int, int]:
         others = [other for other in self._models.values() if other is not model]
         _refuse_leased(others, f"load {model.name}")
         missing, lost = self._region.claim(model.name)
@@ -359,31 +339,24 @@ class ResidencyManager:
         with self._device_errors(f"loading {model.name}"):
             memory = self._region.load(model.name, send)
             if self._verify == "always" or (self._verify == "first" and not model.verified):
-                self._compare(model, memory)
-        arena.bind(model.moving, memory)
-        model.resident = True
-        model.seal.set()
+                self._check(model, memory)
+        model.bind(memory)
         return total(missing), read
 
-    def _compare(self, model: _Model, memory: torch.Tensor) -> None:
-        found = arena.checksums(memory)
-        pieces = enumerate(zip(model.sums, found, strict=True))
-        wrong = [piece for piece, (sent, arrived) in pieces if sent != arrived]
-        if wrong:
+    def _check(self, model: Adopted, memory: torch.Tensor) -> None:
+        if wrong := model.damaged(memory):
             self._region.discard(model.name)
             names = arena.piece_names(model.moving, wrong[0])
             raise MachineError(
                 f"{model.name} arrived damaged on {self.device.name}, in {len(wrong)} of "
-                f"{len(found)} pieces; the first holds {', '.join(names[:3])}",
+                f"{len(model.sums)} pieces; the first holds {', '.join(names[:3])}",
                 hint="try again; if it recurs, test the machine's memory",
             )
         model.verified = True
 
-    def _unbind(self, model: _Model) -> None:
+    def _unbind(self, model: Adopted) -> None:
         if model.moving.bytes:
-            arena.unbind(model.moving, self.device.place)
-            model.resident = False
-            model.seal.set()
+            model.unbind(self.device.place)
 
     @contextmanager
     def _device_errors(self, doing: str) -> Iterator[None]:
@@ -393,7 +366,7 @@ class ResidencyManager:
             raise MachineError(f"{self.device.name} failed while {doing}: {exc}") from exc
 
 
-def _refuse_leased(models: Iterable[_Model], purpose: str) -> None:
+def _refuse_leased(models: Iterable[Adopted], purpose: str) -> None:
     leased = [model.name for model in models if model.leases]
     if leased:
         raise RuntimeError(f"cannot {purpose} while {' and '.join(leased)} is leased")
