@@ -320,6 +320,8 @@ class ResidencyManager:
         with self._device_errors("copying buffers"):
             self.device.copy(home, staged)
             self.device.synchronize()
+            if self._verify != "off" and arena.checksums(home) != arena.checksums(staged):
+                raise RuntimeError("they arrived damaged")
 
     def _load(self, model: Adopted, stop: Stop) -> tuple[int, int]:
         others = [other for other in self._models.values() if other is not model]

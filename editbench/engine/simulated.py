@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ class Faults:
     allocation: int = 0  #: the one that runs out of memory
     copy: int = 0  #: the chunk that fails
     damage: int = 0  #: the chunk that arrives with one bit changed
-    registration: bool = False
+    registration: int = 0  #: the memory that cannot be pinned
     read: int = 0  #: the piece of a file that cannot be read
+    wait: int = 0  #: the wait for the device at which an earlier failure shows
 
 
 class SimDevice(CpuDevice):
@@ -37,19 +39,22 @@ class SimDevice(CpuDevice):
         self.faults = faults
         self._rate = bytes_per_second
         self._seconds = 0.0
-        self.allocations = 0  #: so far, failed ones too
-        self.copies = 0  #: chunks so far
-        self.reads = 0  #: pieces so far
-        self._reading = Lock()
+        self._counting = Lock()
+        self._pinned: dict[int, int] = {}  # bytes by address
+        self.counts: Counter[str] = Counter()  #: how often what the faults name happened so far
         self.step_bytes = 0  #: what a step is to be seen taking
+
+    @property
+    def pinned(self) -> int:
+        """Bytes of host memory that are pinned."""
+        return sum(self._pinned.values())
 
     def clock(self) -> float:
         """Return the seconds that its copies have taken."""
         return self._seconds
 
     def allocate(self, size: int) -> torch.Tensor:
-        self.allocations += 1
-        if self.allocations == self.faults.allocation:
+        if self._fails("allocation"):
             raise OutOfMemory(f"{self.name} ran out of memory, as it was told to")
         return super().allocate(size)
 
@@ -61,24 +66,36 @@ class SimDevice(CpuDevice):
         memory.fill_(0xFF)
 
     def read(self, file: int, memory: torch.Tensor, offset: int) -> None:
-        with self._reading:
-            self.reads += 1
-            fails = self.reads == self.faults.read
-        if fails:
+        if self._fails("read"):
             raise OSError(errno.EIO, f"{self.name} failed to read, as it was told to")
         super().read(file, memory, offset)
+
+    def synchronize(self) -> None:
+        if self._fails("wait"):
+            raise RuntimeError(f"{self.name} failed earlier, as it was told to")
 
     def taken(self) -> int:
         return self.step_bytes
 
     def register(self, memory: torch.Tensor) -> bool:
-        return not self.faults.registration
+        if self._fails("registration"):
+            return False
+        if memory.numel():
+            self._pinned[memory.data_ptr()] = memory.numel()
+        return True
+
+    def unregister(self, memory: torch.Tensor) -> None:
+        self._pinned.pop(memory.data_ptr(), None)
 
     def _copy_chunk(self, target: torch.Tensor, source: torch.Tensor) -> None:
-        self.copies += 1
-        if self.copies == self.faults.copy:
+        if self._fails("copy"):
             raise RuntimeError(f"{self.name} failed to copy, as it was told to")
         super()._copy_chunk(target, source)
-        if self.copies == self.faults.damage:
+        if self._fails("damage"):
             target[-1] ^= 1
         self._seconds += target.numel() / self._rate
+
+    def _fails(self, kind: str) -> bool:
+        with self._counting:  # files are read on several threads
+            self.counts[kind] += 1
+            return self.counts[kind] == int(getattr(self.faults, kind))

@@ -90,7 +90,7 @@ def test_what_a_simulated_device_frees_reads_as_nan() -> None:
 
 
 def test_a_simulated_device_fails_when_it_is_told_to() -> None:
-    device = SimDevice(10_000, faults=Faults(allocation=2, copy=2, damage=1, registration=True))
+    device = SimDevice(10_000, faults=Faults(allocation=2, copy=2, damage=1, registration=1))
     memory = device.allocate(8)
     with pytest.raises(OutOfMemory):
         device.allocate(8)

@@ -156,7 +156,7 @@ def test_a_failed_read_leaves_the_master_whole(tmp_path: Path) -> None:
     both = stage(tmp_path)
     for name in SIZES:
         for nth in (1, 2, 9):
-            both.device.faults = Faults(read=both.device.reads + nth)
+            both.device.faults = Faults(read=both.device.counts["read"] + nth)
             both.manager.evict(name) if name in both.manager.resident else None
             with pytest.raises(MachineError, match=f"weights of {name} cannot be read back"):
                 both.manager.acquire(name)
@@ -167,10 +167,10 @@ def test_a_failed_read_leaves_the_master_whole(tmp_path: Path) -> None:
 
 def test_a_stop_is_heard_between_pieces_and_the_load_can_be_repeated(tmp_path: Path) -> None:
     both = stage(tmp_path)
-    before = both.device.copies
+    before = both.device.counts["copy"]
     with pytest.raises(Stopped):
-        both.manager.acquire("judge", stop=lambda: both.device.copies == before + 3)
-    assert both.device.copies == before + 3
+        both.manager.acquire("judge", stop=lambda: both.device.counts["copy"] == before + 3)
+    assert both.device.counts["copy"] == before + 3
     assert both.intact()
 
 

@@ -344,8 +344,9 @@ def test_time_is_measured_with_the_clock_that_was_given() -> None:
 
 
 def test_masters_that_cannot_be_pinned_are_counted_and_work() -> None:
-    stage = Stage(SimDevice(TIGHT, faults=Faults(registration=True)))
-    assert stage.manager.pageable == EDITOR + JUDGE
+    stage = Stage(SimDevice(TIGHT, faults=Faults(registration=1)))
+    assert stage.manager.pageable == EDITOR
+    assert stage.device.pinned == JUDGE
     assert stage.intact()
     assert Stage(SimDevice(TIGHT)).manager.pageable == 0
 
@@ -372,7 +373,7 @@ def test_buffers_that_do_not_arrive_leave_the_model_as_it_was(
 def test_no_memory_for_the_region_can_be_tried_again() -> None:
     device = SimDevice(TIGHT)
     stage = Stage(device)
-    device.faults = Faults(allocation=device.allocations + 1)
+    device.faults = Faults(allocation=device.counts["allocation"] + 1)
     with pytest.raises(OutOfMemory):
         stage.manager.acquire("editor")
     assert stage.manager.resident == ()
@@ -421,7 +422,9 @@ def test_whatever_fails_in_a_swap_is_said_and_the_next_attempt_works(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "CHUNK", 100_000)
         stage = Stage(device, verify="always")
-        device.faults = Faults(copy=device.copies + copy, damage=damage and device.copies + damage)
+        device.faults = Faults(
+            copy=device.counts["copy"] + copy, damage=damage and device.counts["copy"] + damage
+        )
         failures = 0
         for name in ("editor", "judge", "editor"):
             while name not in stage.manager.resident:
@@ -440,7 +443,7 @@ def test_whatever_fails_in_a_swap_is_said_and_the_next_attempt_works(
 def test_a_damaged_copy_is_found_and_names_the_weights() -> None:
     device = SimDevice(TIGHT)
     stage = Stage(device)
-    device.faults = Faults(damage=device.copies + 1)
+    device.faults = Faults(damage=device.counts["copy"] + 1)
     with pytest.raises(MachineError, match=r"editor arrived damaged on sim, in 1 of 1 pieces"):
         stage.manager.acquire("editor")
     assert stage.manager.resident == ()
@@ -450,7 +453,7 @@ def test_a_damaged_copy_is_found_and_names_the_weights() -> None:
 def test_a_device_failure_is_our_error_with_its_cause() -> None:
     device = SimDevice(TIGHT)
     stage = Stage(device)
-    device.faults = Faults(copy=device.copies + 1)
+    device.faults = Faults(copy=device.counts["copy"] + 1)
     with pytest.raises(MachineError, match="sim failed while loading judge") as caught:
         stage.manager.acquire("judge")
     assert isinstance(caught.value.__cause__, RuntimeError)
