@@ -98,6 +98,13 @@ def parse() -> tuple[Asked, argparse.Namespace]:
         "--ballast", type=parse_bytes, default=0, metavar="SIZE", help="of a GPU to fill: 60GiB"
     )
     parser.add_argument(
+        "--host",
+        type=parse_bytes,
+        default=0,
+        metavar="SIZE",
+        help="host memory to count on, where a virtual machine shows less than it can have",
+    )
+    parser.add_argument(
         "--cycles", "--rounds", type=int, default=5, help="to measure, after one to warm up (5)"
     )
     parser.add_argument(
@@ -113,7 +120,7 @@ def parse() -> tuple[Asked, argparse.Namespace]:
     parser.add_argument("--chart", type=Path, metavar="FILE", help="where the drawing goes")
     args = parser.parse_args()
     cycles = 2 if args.quick else max(1, args.cycles)
-    return Asked(args.size, args.device, args.ballast, cycles), args
+    return Asked(args.size, args.device, args.ballast, cycles, args.host), args
 
 
 def describe(link: Row, asked: Asked) -> str:

@@ -41,8 +41,9 @@ class Asked(NamedTuple):
 
     size: str
     device: str
-    ballast: int
-    cycles: int
+    ballast: int = 0
+    cycles: int = 1
+    host: int = 0  #: bytes of host memory to count on, if not those that are free now
 
 
 class Stage:
@@ -64,6 +65,7 @@ class Stage:
                 raise Unable("without a GPU only --size tiny can be measured, and without ballast")
             device = CpuDevice(budget=self.room + (1 << 20))  # and a little for buffers
         self.device: Device = device
+        self.host = asked.host or host_available()
         self.ballast = torch.empty(asked.ballast, dtype=torch.uint8, device=device.place)
 
 
@@ -129,9 +131,9 @@ class _Turns:
 
     def __init__(self, stage: Stage, mover: Mover) -> None:
         needed = mover.host_bytes({name: stage.parameters[name] for name in mover.models})
-        if needed > host_available():
-            free = format_bytes(host_available())
-            raise Unable(f"needs {format_bytes(needed)} of host memory, {free} are free")
+        if needed > stage.host:
+            there = format_bytes(stage.host)
+            raise Unable(f"needs {format_bytes(needed)} of host memory, there are {there}")
         self.stage, self.mover, self.device = stage, mover, stage.device
         self.models: dict[str, Modules] = {}
         self.inputs: dict[str, Inputs] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import subprocess
@@ -60,7 +61,7 @@ def _overlap() -> int:
     import turns
     import weights
 
-    stage = turns.Stage(turns.Asked("tiny", "cpu", 0, 1))
+    stage = turns.Stage(turns.Asked("tiny", "cpu"))
     mover = ladder.Overlay(stage.device, room=stage.room)
     for name, role in weights.ROLES.items():
         modules = role.build(stage.size)
@@ -78,7 +79,7 @@ def test_each_step_of_ours_gives_the_same_bits_and_copies_nothing_back(step: str
     import ladder
     import turns
 
-    row = turns.measure(getattr(ladder, step), turns.Asked("tiny", "cpu", 0, 1))
+    row = turns.measure(getattr(ladder, step), turns.Asked("tiny", "cpu"))
     assert row["same"] is True and row["back"] == 0 < row["into"]
 
 
@@ -91,25 +92,49 @@ def test_an_output_that_changes_is_noticed() -> None:
             with torch.no_grad():
                 next(self._tensors(name)).add_(1)
 
-    asked = turns.Asked("tiny", "cpu", 0, 1)
+    asked = turns.Asked("tiny", "cpu")
     assert turns.measure(movers.Naive, asked)["same"] is True
     assert turns.measure(Damaging, asked)["same"] is False
 
 
-def test_too_little_host_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_host_memory_is_a_reason() -> None:
     import movers
     import turns
 
-    monkeypatch.setattr(turns, "host_available", lambda: 12_000_000)
-    with pytest.raises(movers.Unable, match=r"needs 12\.2 MB of host memory, 12\.0 MB are free"):
-        turns.measure(movers.Naive, turns.Asked("tiny", "cpu", 0, 1))
+    with pytest.raises(movers.Unable, match=r"needs 12\.2 MB of host memory, there are 12\.0 MB"):
+        turns.measure(movers.Naive, turns.Asked("tiny", "cpu", host=12_000_000))
+
+
+def test_a_gpus_figures_are_in_seconds_and_against_naive() -> None:
+    import swap
+
+    figures = {"same": True, "weights": 100e9, "back": 0.0, "host": 1e11, "device": 8e10}
+    rows = [
+        {"method": "naive", "into": 50e9, "copying": [24.0], "exposed": [25.0], "pinned": 0},
+        {"method": "overlay", "into": 25e9, "copying": [0.5], "exposed": [0.6], "pinned": 100e9},
+        {"method": "retained-pinned", "reason": "needs more", "same": None},
+    ]
+    rows = [figures | row if "into" in row else row for row in rows]
+    link = {"gpu": "a card", "pinning": 1e9}
+    link |= {kind: {"into": [55e9], "back": [53e9]} for kind in ("pinned", "pageable")}
+    naive, ours, without = swap.table(rows, link).splitlines()[2:]
+    assert "| 1 | 100 GB |  | 80.0 GB |" in naive
+    assert "| 0.5 [0.5 0.5-0.5 0.5] | 50 | 91% |" in ours
+    assert "| 41.7 | 100 GB | 100 GB (1.000x) |" in ours
+    assert set(without.split("|")[2:]) == {" - ", ""}
+    assert "retained, pinned" in swap.legend(rows, link)
+
+    root = ElementTree.fromstring(swap.draw(rows, link))
+    widths = [float(e.get("width", 0)) for e in root.iter() if e.tag.endswith("rect")]
+    # From 0.1 s, the decade below, to 25 s.
+    assert widths == [420, pytest.approx(420 * math.log(6) / math.log(250), abs=0.1)]
 
 
 def test_large_models_are_not_made_without_a_gpu() -> None:
     import movers
     import turns
 
-    for asked in (turns.Asked("full", "cpu", 0, 1), turns.Asked("tiny", "cpu", 1 << 30, 1)):
+    for asked in (turns.Asked("full", "cpu"), turns.Asked("tiny", "cpu", 1 << 30)):
         with pytest.raises(movers.Unable, match="without a GPU"):
             turns.Stage(asked)
 
