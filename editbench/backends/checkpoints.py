@@ -165,27 +165,38 @@ def footprint(path: Path, dtype: Dtype, *, allow_pickle: bool = False) -> int:
     count with the size of their file. Raises ``BackendError``.
     """
     return sum(
-        file.stat().st_size
-        if file.suffix in _PICKLES
-        else _tensor_bytes(file, None if _quantized(file.parent) else ITEM_BYTES[dtype])
-        for file in weight_files(path, allow_pickle=allow_pickle)
+        sum(tensors.values())
+        for tensors in tensor_bytes(path, dtype, allow_pickle=allow_pickle).values()
     )
 
 
-def _quantized(folder: Path) -> bool:
+def tensor_bytes(
+    path: Path, dtype: Dtype, *, allow_pickle: bool = False
+) -> dict[str, dict[str, int]]:
+    """Return the bytes of each tensor, by name, of each folder with weights, as ``footprint``."""
+    found: dict[str, dict[str, int]] = {}
+    for file in weight_files(path, allow_pickle=allow_pickle):
+        width = None if is_quantized(file.parent) else ITEM_BYTES[dtype]
+        tensors = (
+            {file.name: file.stat().st_size}
+            if file.suffix in _PICKLES
+            else {name: _bytes(tensor, width) for name, tensor in _header(file).items()}
+        )
+        found.setdefault(file.parent.name, {}).update(tensors)
+    return found
+
+
+def is_quantized(folder: Path) -> bool:
+    """Return whether a folder's weights are stored quantized."""
     config = folder / "config.json"
     return config.is_file() and "quantization_config" in read_json(config)
 
 
-def _tensor_bytes(file: Path, float_bytes: int | None) -> int:
-    total = 0
-    for tensor in _header(file).values():
-        kind, count = tensor["dtype"], math.prod(tensor["shape"])
-        if kind in _FLOATS:
-            total += count * (float_bytes or _FLOATS[kind])
-        else:
-            total += count * _STORED.get(kind, 1)
-    return total
+def _bytes(tensor: dict[str, Any], float_bytes: int | None) -> int:
+    kind, count = tensor["dtype"], int(math.prod(tensor["shape"]))
+    if kind in _FLOATS:
+        return count * (float_bytes or _FLOATS[kind])
+    return count * _STORED.get(kind, 1)
 
 
 def _header(file: Path) -> dict[str, Any]:

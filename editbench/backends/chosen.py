@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from editbench.backends import checkpoints, quantized, tiny
 from editbench.backends.home import remembered
 from editbench.backends.libraries import Dtype, choose_dtype, loading, torch_dtype, versions
+from editbench.errors import BackendError
 from editbench.records import Json
 
 
@@ -87,21 +89,33 @@ class Checkpoint:
             **({"trust_remote_code": True} if self.settings.trust_remote_code else {}),
         }
 
-    @cached_property
+    @property
     def footprint(self) -> int:
         """The bytes of its weights once loaded."""
-        kind = self.settings.quantize
-        return self._plain_bytes - (self._saved[kind] if kind else 0)
+        return sum(self.module_footprints.values())
 
     @cached_property
     def module_footprints(self) -> Mapping[str, int]:
-        """The bytes of the weights of each of a pipeline's modules."""
-        allow_pickle = self.settings.allow_pickle
-        files = checkpoints.weight_files(self.path, allow_pickle=allow_pickle)
-        return {
-            name: checkpoints.footprint(self.path / name, self.dtype, allow_pickle=allow_pickle)
-            for name in dict.fromkeys(file.parent.name for file in files)
-        }
+        """The bytes of the weights of each of a pipeline's modules; a model has one."""
+        return self._footprints(self.settings.quantize)
+
+    def smaller(self) -> dict[str, int]:
+        """Return settings with which the weights would take fewer bytes, and how many."""
+        found: dict[str, int] = {}
+        if self.dtype == "fp32" and not self.settings.quantize:
+            allow_pickle = self.settings.allow_pickle
+            plain = checkpoints.footprint(self.path, "bf16", allow_pickle=allow_pickle)
+            found['dtype = "bf16"'] = plain
+        with suppress(BackendError):  # a class that cannot be built from its configuration alone
+            for kind in quantized.KINDS:
+                found[f'quantize = "{kind}"'] = sum(self._footprints(kind).values())
+        return {setting: size for setting, size in found.items() if size < self.footprint}
+
+    @property
+    def streamable(self) -> bool:
+        """Whether its weights are plain, so that the libraries' hooks can bring them."""
+        folders = (self.path, *(self.path / name for name in self.tensors))
+        return not self.settings.quantize and not any(map(checkpoints.is_quantized, folders))
 
     def values_bytes(self, count: int) -> int:
         """Return the bytes of so many values in its dtype."""
@@ -140,10 +154,14 @@ class Checkpoint:
         return versions(*([quantized.PACKAGES[kind]] if kind else []))
 
     @cached_property
-    def _plain_bytes(self) -> int:
+    def tensors(self) -> Mapping[str, Mapping[str, int]]:
+        """The bytes of each tensor of each module, not quantized."""
         allow_pickle = self.settings.allow_pickle
-        return checkpoints.footprint(self.path, self.dtype, allow_pickle=allow_pickle)
+        return checkpoints.tensor_bytes(self.path, self.dtype, allow_pickle=allow_pickle)
 
-    @cached_property
-    def _saved(self) -> Mapping[quantized.Quantize, int]:
-        return quantized.saved_bytes(self.path, self.dtype)
+    def _footprints(self, kind: quantized.Quantize | None) -> dict[str, int]:
+        sizes = {name: sum(tensors.values()) for name, tensors in self.tensors.items()}
+        if kind:
+            for name, saved in quantized.saved_bytes(self.path, self.dtype).items():
+                sizes[name] -= saved[kind]
+        return sizes

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, Field
 
 from editbench.backends import diffusers_calls as calls
 from editbench.backends import diffusers_parts as apart
-from editbench.backends import pipelines, processors, repairs, sizes, tiny
+from editbench.backends import pipelines, processors, repairs, sizes, streaming, tiny
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.home import remembered
-from editbench.backends.libraries import device_errors, silence, use_threads
+from editbench.backends.libraries import device_errors, loading, silence, use_threads
 from editbench.backends.outputs import InvalidEdit, to_images
-from editbench.engine.protocols import EditRequest, Part, Stop
+from editbench.backends.streaming import Choice
+from editbench.engine.protocols import EditRequest, Part, Stop, Streaming
 from editbench.errors import BackendError, Stopped
 from editbench.records import Json
+from editbench.units import format_bytes
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 __all__ = ["DiffusersEditor", "DiffusersSettings", "InvalidEdit"]
@@ -57,6 +62,7 @@ class DiffusersEditor:
         self._checkpoint = Checkpoint(settings)
         self._pipeline: Any = None
         self._repairs: list[str] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # of streamed weights
 
     @property
     def name(self) -> str:
@@ -171,8 +177,33 @@ class DiffusersEditor:
             "versions": self._checkpoint.versions(),
         }
 
+    def smaller(self) -> Mapping[str, int]:
+        return self._checkpoint.smaller()
+
+    def streaming(self, budget: int) -> Streaming | None:
+        choice = self._choose_streamed(budget)
+        return choice.takes if choice else None
+
+    def stream(self, place: torch.device, *, budget: int, host: int) -> None:
+        choice = self._choose_streamed(budget)
+        if choice is None:
+            raise BackendError(f"{self.name} cannot be streamed within {format_bytes(budget)}")
+        self._folder = tempfile.TemporaryDirectory(prefix="editbench-")
+        folder = Path(self._folder.name)
+        with loading(self.name):
+            streaming.stream_pipeline(self.modules(), choice.stay, place, folder=folder, host=host)
+
     def close(self) -> None:
         self._pipeline = None
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _choose_streamed(self, budget: int) -> Choice | None:
+        if not self._checkpoint.streamable:
+            return None
+        pieces = streaming.modules(self._checkpoint.tensors)
+        return streaming.choose(pieces, budget, ahead=streaming.AHEAD)
 
     @cached_property
     def _class(self) -> type:

@@ -16,7 +16,7 @@ from editbench.errors import BackendError, OutOfMemory
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
-_CHATTY = ("torchao", "bitsandbytes", "torch.utils._pytree")
+_CHATTY = ("accelerate", "torchao", "bitsandbytes", "torch.utils._pytree")
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "tokenizers", "torchvision")
 
 
@@ -43,7 +43,8 @@ def silence(*libraries: str) -> None:
     """Keep progress bars and chatter of ``transformers`` or ``diffusers`` off the terminal.
 
     They would tear our display. Give transformers first: importing diffusers makes it talk. It also
-    imports quantizing libraries that are installed, which warn of each kernel for other devices.
+    imports quantizing libraries that are installed, which warn of each kernel for other devices;
+    accelerate warns of what it was asked to do.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for name in _CHATTY:

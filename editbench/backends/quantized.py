@@ -79,8 +79,8 @@ def quantize(modules: Mapping[str, Any], kind: Quantize) -> None:
             _by_torchao(modules[name], kind)
 
 
-def saved_bytes(path: Path, dtype: Dtype) -> dict[Quantize, int]:
-    """Return what each way saves of a checkpoint's bytes in ``dtype``. Loads no weights.
+def saved_bytes(path: Path, dtype: Dtype) -> dict[str, dict[Quantize, int]]:
+    """Return what each way saves of the bytes in ``dtype`` of each of a checkpoint's folders.
 
     Models are built without memory to see their layers, which takes seconds, so it is remembered.
     Raises ``BackendError``.
@@ -92,21 +92,21 @@ def saved_bytes(path: Path, dtype: Dtype) -> dict[Quantize, int]:
     with remembered("quantized") as memo:
         key = hashlib.sha256(facts.encode()).hexdigest()
         if key not in memo:
-            memo[key] = json.dumps(_count_saved(path, dtype))
-        saved: dict[Quantize, int] = json.loads(memo[key])
+            width = checkpoints.ITEM_BYTES[dtype]
+            found = {name: _saved(module, width) for name, module in _skeletons(path)}
+            memo[key] = json.dumps(found)
+        saved: dict[str, dict[Quantize, int]] = json.loads(memo[key])
     return saved
 
 
-def _count_saved(path: Path, dtype: Dtype) -> dict[Quantize, int]:
-    shapes = [
-        layer.weight.shape for module in _skeletons(path) for layer in layers(module).values()
-    ]
-    plain = sum(rows * columns for rows, columns in shapes) * checkpoints.ITEM_BYTES[dtype]
+def _saved(module: Any, width: int) -> dict[Quantize, int]:
+    shapes = [layer.weight.shape for layer in layers(module).values()]
+    plain = sum(rows * columns for rows, columns in shapes) * width
     return {kind: plain - sum(layer_bytes(kind, *shape) for shape in shapes) for kind in KINDS}
 
 
-def _skeletons(path: Path) -> Iterator[Any]:
-    """Yield the models of a checkpoint that can be quantized, without weights or memory."""
+def _skeletons(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield folder and model, without weights or memory, of all that would be quantized."""
     silence("transformers", "diffusers")
     import diffusers
     import transformers
@@ -125,9 +125,9 @@ def _skeletons(path: Path) -> Iterator[Any]:
             continue
         with loading(path.name), init_empty_weights():
             if library == "transformers":
-                yield found(transformers.AutoConfig.from_pretrained(folder))
+                yield folder.name, found(transformers.AutoConfig.from_pretrained(folder))
             else:
-                yield found.from_config(found.load_config(folder))
+                yield folder.name, found.from_config(found.load_config(folder))
 
 
 def _quantized_parts(parts: Mapping[str, object]) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from editbench.backends import processors, sizes
+from editbench.backends import processors, sizes, streaming
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.contracts import Contracts
 from editbench.backends.libraries import device_errors, loading, silence, use_threads
-from editbench.engine.protocols import Question, Stop
+from editbench.engine.protocols import Question, Stop, Streaming
 from editbench.errors import BackendError, Stopped
 from editbench.records import Json, Reply
+from editbench.units import format_bytes
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 VERSION = 1  #: raise it when the same settings would get another reply
@@ -58,6 +62,8 @@ class TransformersJudge:
         self._model: Any = None
         self._processor: Any = None
         self._contracts: Contracts | None = None
+        self._place: torch.device | None = None  # where it is streamed to
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # of streamed weights
 
     @property
     def name(self) -> str:
@@ -147,8 +153,31 @@ class TransformersJudge:
             "versions": self._checkpoint.versions(),
         }
 
+    def smaller(self) -> Mapping[str, int]:
+        return self._checkpoint.smaller()
+
+    def streaming(self, budget: int) -> Streaming | None:
+        if not self._checkpoint.streamable:
+            return None
+        (tensors,) = self._checkpoint.tensors.values()
+        choice = streaming.choose(streaming.pieces(tensors), budget)
+        return choice.takes if choice else None
+
+    def stream(self, place: torch.device, *, budget: int, host: int) -> None:
+        loaded = streaming.parameter_bytes(self._model)
+        choice = streaming.choose(streaming.pieces(loaded), budget)
+        if choice is None:
+            raise BackendError(f"{self.name} cannot be streamed within {format_bytes(budget)}")
+        self._folder = tempfile.TemporaryDirectory(prefix="editbench-")
+        with loading(self.name):
+            streaming.stream_model(self._model, choice.stay, place, folder=Path(self._folder.name))
+        self._place = place
+
     def close(self) -> None:
-        self._model = self._processor = self._contracts = None
+        self._model = self._processor = self._contracts = self._place = None
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
 
     def _generation(self, shipped: Any, tokenizer: Any) -> Any:
         # The checkpoint's own sampling advice is for chatting; a judge does what its settings say.
@@ -177,7 +206,7 @@ class TransformersJudge:
             wanted = [question.contract for question in questions]
             held = [self._contracts.processor(wanted, prompt=prompt)]
         _check(stop)
-        device = self._model.device
+        device = self._place or self._model.device
         with torch.no_grad(), torch.random.fork_rng([device] if device.type != "cpu" else []):
             torch.manual_seed(self._settings.seed)
             ids = self._model.generate(
@@ -194,7 +223,7 @@ class TransformersJudge:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         )
-        return inputs.to(self._model.device, dtype=self._model.dtype)
+        return inputs.to(self._place or self._model.device, dtype=self._model.dtype)
 
     def _conversation(self, question: Question) -> list[dict[str, Any]]:
         pictures = [self._picture(image) for image in question.images]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from editbench.records import Json, Pair, Picture, Reply
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
     from editbench.engine.events import Event
@@ -118,6 +119,33 @@ class PartedEditor(Editor, Protocol):
 
     def finish_parts(self, request: EditRequest, state: bytes, *, stop: Stop) -> Image:
         """Return the edit that the last part makes of the state before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """What streaming takes: most weights come from the host whenever they are used."""
+
+    held: int  #: bytes of the device at most, those of weights that stay included
+    moved: int  #: bytes over the link each time that the model runs through
+
+
+class StreamedModel(Model, Protocol):
+    """A model that can run on a device that is smaller than its weights.
+
+    Optional. Its results are those of the model on a device that holds it.
+    """
+
+    def streaming(self, budget: int) -> Streaming | None:
+        """Say what streaming within so many bytes of the device takes; None if it cannot be.
+
+        Known before ``load``.
+        """
+
+    def stream(self, place: torch.device, *, budget: int, host: int) -> None:
+        """Have the loaded model bring its weights to the device itself, until it is closed.
+
+        ``host`` bytes of host memory may be used beside the weights. Raises ``BackendError``.
+        """
 
 
 @runtime_checkable
