@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import pytest
@@ -91,8 +90,8 @@ def test_components_that_the_index_does_not_name_do_not_count(tmp_path: Path) ->
 
 def test_sharded_weights_are_added_up_and_a_missing_shard_is_named(tmp_path: Path) -> None:
     path = model(tmp_path / "m")
-    for number in (1, 2):
-        shutil.copy(path / "model.safetensors", path / f"model-{number}.safetensors")
+    for number, name in ((1, "a"), (2, "b")):
+        save_file({name: torch.ones(3, 4)}, path / f"model-{number}.safetensors")
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (path / "model.safetensors.index.json").write_text(json.dumps(index))
     assert checkpoints.footprint(path, "fp32") == 2 * 48
