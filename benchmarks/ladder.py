@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from common import work_folder
 from movers import Alternating, Copied, Mover
 from weights import Modules
 
@@ -102,6 +104,20 @@ class Overlay(Mover):
 
     def pinned(self) -> int:
         return super().pinned() + self.manager.host_used - self.manager.pageable
+
+
+class FromFile(Overlay):
+    """The same where host memory cannot hold both masters: the editor's is a file on this disk."""
+
+    label = "ours: overlay, editor in a file"
+
+    def __init__(self, device: Device, *, room: int | None) -> None:
+        super().__init__(device, room=room)
+        self.manager = ResidencyManager(device, folder=work_folder())
+        self.manager.plan({}, in_memory={"editor": 0})
+
+    def host_bytes(self, parameters: Mapping[str, Sequence[int]]) -> int:
+        return max(map(sum, parameters.values()))
 
 
 def to_host(modules: Modules, device: Device) -> None:

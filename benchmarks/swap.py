@@ -24,7 +24,7 @@ from typing import Any
 
 import common
 from chart import Bar, bars
-from ladder import Arena, ArenaAndRegion, Overlay
+from ladder import Arena, ArenaAndRegion, FromFile, Overlay
 from movers import (
     Dispatched,
     GroupOffload,
@@ -55,6 +55,7 @@ METHODS: Mapping[str, type[Mover]] = {
     "arena": Arena,
     "region": ArenaAndRegion,
     "overlay": Overlay,
+    "file": FromFile,
 }
 HEAVY = [
     "accelerate",

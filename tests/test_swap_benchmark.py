@@ -37,7 +37,7 @@ def test_the_tiny_table_shows_what_each_method_moves(tmp_path: Path) -> None:
     rows = {row["method"]: row for row in found}
     assert list(rows) == list(swap.METHODS)
     measured = {name for name, row in rows.items() if "into" in row}
-    assert measured == {"naive", "retained", "arena", "region", "overlay"}
+    assert measured == {"naive", "retained", "arena", "region", "overlay", "file"}
     for name, row in rows.items():
         assert (name in measured) != ("reason" in row)
         assert row["same"] is (None if name == "retained-pinned" else True)
@@ -47,8 +47,8 @@ def test_the_tiny_table_shows_what_each_method_moves(tmp_path: Path) -> None:
     assert rows["naive"]["back"] == rows["naive"]["into"] >= average
     for name in measured - {"naive"}:
         assert rows[name]["back"] == 0
-        assert average <= rows[name]["into"] <= 1.01 * average or name == "overlay"
-    assert rows["overlay"]["into"] == _overlap()
+        assert average <= rows[name]["into"] <= 1.01 * average or name in ("overlay", "file")
+    assert rows["overlay"]["into"] == rows["file"]["into"] == _overlap()
     assert len({str(row["outputs"]["editor"]) for row in rows.values() if "outputs" in row}) == 1
 
     words = [e.text for e in ElementTree.parse(tmp_path / "swap.svg").iter() if e.text]
@@ -74,11 +74,14 @@ def _overlap() -> int:
     return overlap
 
 
-@pytest.mark.parametrize("step", ["Arena", "ArenaAndRegion", "Overlay"])
-def test_each_step_of_ours_gives_the_same_bits_and_copies_nothing_back(step: str) -> None:
+@pytest.mark.parametrize("step", ["Arena", "ArenaAndRegion", "Overlay", "FromFile"])
+def test_each_step_of_ours_gives_the_same_bits_and_copies_nothing_back(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import ladder
     import turns
 
+    monkeypatch.chdir(tmp_path)
     row = turns.measure(getattr(ladder, step), turns.Asked("tiny", "cpu"))
     assert row["same"] is True and row["back"] == 0 < row["into"]
 
