@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from editbench.cli.modes import Mode
+from editbench.cli.streams import private_stdout
 from editbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -188,11 +189,12 @@ class Settings:
         """
         from editbench.api import load_config
 
-        return load_config(
-            self.file,
-            settings=[*self.from_environment(), *self.explicit_settings()],
-            overrides=self.overrides(),
-        )
+        with private_stdout():  # a backend of one's own may print while it is imported
+            return load_config(
+                self.file,
+                settings=[*self.from_environment(), *self.explicit_settings()],
+                overrides=self.overrides(),
+            )
 
     def overrides(self) -> dict[str, Any]:
         """Return what the flags say, nested as in a run file."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -106,9 +108,17 @@ async def _tick(display: Display) -> None:
 def _stopped(screen: Screen, code: int | None, witness: Witness, *, quiet: bool) -> int:
     if not quiet:
         say(screen.err, "stopped", _stored(witness.state))
-    command = shlex.join(["editbench", *sys.argv[1:]])
-    say(screen.err, "to continue", command)
+    say(screen.err, "to continue", shlex.join([*_program(), *sys.argv[1:]]))
     return Stopped.exit_code if code is None else code
+
+
+def _program() -> list[str]:
+    """Return what starts editbench from where the user is, as it was started now."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return [sys.executable, "-m", "editbench"]
+    found = shutil.which(path.name)
+    return [path.name] if found and Path(found).resolve() == path.resolve() else [sys.argv[0]]
 
 
 def _stored(state: State | None) -> str:

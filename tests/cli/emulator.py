@@ -28,8 +28,12 @@ class Emulator:
 
     def write(self, text: str) -> None:
         """Take what a program writes; as a terminal's driver does, with returns at line ends."""
+        self.feed(text.replace("\n", "\r\n"))
+
+    def feed(self, text: str) -> None:
+        """Take what has come through a terminal's driver."""
         self.written.append(text)
-        self._parser.feed(text.replace("\n", "\r\n"))
+        self._parser.feed(text)
 
     def flush(self) -> None:
         pass
