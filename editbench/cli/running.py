@@ -117,8 +117,10 @@ def _program() -> list[str]:
     path = Path(sys.argv[0])
     if path.name == "__main__.py":
         return [sys.executable, "-m", "editbench"]
-    found = shutil.which(path.name)
-    return [path.name] if found and Path(found).resolve() == path.resolve() else [sys.argv[0]]
+    found = shutil.which("editbench")
+    if path.is_file() and not (found and path.samefile(found)):
+        return [str(path)]
+    return ["editbench"]
 
 
 def _stored(state: State | None) -> str:
