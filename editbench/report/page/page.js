@@ -9,6 +9,7 @@
   const home = document.getElementById("cards");
   const FIELDS = ["q", "cat", "state", "from", "to", "sort", "differ", "pair"];
   const AT_ONCE = 40;
+  const SECTION = /^#[a-z]+$/; // an address that is no state of the gallery
   let pictures = null; // lines of the last block of the page, once it has arrived
 
   /* Elements */
@@ -56,9 +57,9 @@
     const entries = Object.entries(run.criteria);
     return entries.length
       ? make("dl", { class: "criteria" }, entries.map(([name, value]) => {
-          const bar = make("i", {});
-          bar.style.setProperty("--share", `${(100 * (value - low)) / (high - low)}%`);
-          return make("div", {}, make("dt", { title: name }, words(name)), make("dd", {}, String(value)), bar);
+          const line = make("div", {}, make("dt", { title: name }, words(name)), make("dd", {}, String(value)));
+          line.style.setProperty("--share", `${(100 * (value - low)) / (high - low)}%`);
+          return line;
         }))
       : null;
   }
@@ -170,7 +171,7 @@
     }));
     if (pictures) watch();
     if (pending.length) setTimeout(more, 0, mine);
-    else if (mine === 1 && /^#[a-z]+$/.test(location.hash)) document.querySelector(location.hash)?.scrollIntoView(); // it was pushed down
+    else if (mine === 1 && SECTION.test(location.hash)) document.querySelector(location.hash)?.scrollIntoView(); // it was pushed down
   }
   const watch = () => home.querySelectorAll(".card:has(img[data-place])").forEach((element) => near.observe(element));
 
@@ -189,9 +190,9 @@
     go(Object.fromEntries(FIELDS.map((name) => [name, ""])));
   });
   addEventListener("hashchange", () => {
-    if (!location.hash.includes("=")) return; // a section, not a state of the gallery
+    if (SECTION.test(location.hash)) return;
     draw();
-    document.getElementById("gallery").scrollIntoView();
+    if (location.hash) document.getElementById("gallery").scrollIntoView();
   });
   document.addEventListener("click", (event) => {
     const pair = event.target.closest?.("circle[data-pair]")?.dataset.pair;
