@@ -166,7 +166,7 @@ def _show(screen: Screen, result: RunResult, witness: Witness) -> None:
         screen.err,
         "next",
         f"editbench show {shlex.quote(folder)}",
-        f"editbench report {shlex.quote(folder)} --format csv",
+        f"editbench report {shlex.quote(folder)} --open",
     )
 
 

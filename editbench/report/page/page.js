@@ -38,7 +38,7 @@
     const [width, height] = run.size || [4, 3];
     const figure = make("figure", { class: "slider" });
     const has = (place) => typeof place === "number";
-    figure.style.setProperty("--ratio", Math.min(1.78, Math.max(0.75, width / height)));
+    figure.style.setProperty("--ratio", Math.min(1.78, Math.max(0.9, width / height)));
     if (has(pair.before)) figure.append(image("before", pair.before, `before: ${pair.id}`));
     if (has(run.after)) figure.append(image("after cut", run.after, `after: ${pair.instruction}`));
     if (has(pair.before) && has(run.after)) {
