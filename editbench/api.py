@@ -19,11 +19,11 @@ from editbench.assemble import assemble, store_folder
 from editbench.backends import registry
 from editbench.config import RunConfig
 from editbench.doctor import doctor
-from editbench.engine import run as engine
 from editbench.engine.cache import Cache
 from editbench.engine.events import Event
 from editbench.engine.plan import Plan
 from editbench.engine.store import Store
+from editbench.engine.wiring import plan_run
 from editbench.errors import ResultError, StoreError
 from editbench.loading import config_of, load_config
 from editbench.report import comparison as comparisons
@@ -70,7 +70,7 @@ _SINGULAR: dict[str, registry.Kind] = {
 def plan(config: RunConfig, *, on_event: OnEvent | None = None) -> Plan:
     """Return what ``run`` would do. Reads the suite and the store; loads no model."""
     with assemble(config, emit=on_event or _ignore, lock=False) as assembly:
-        return engine.plan_run(assembly.parts)
+        return plan_run(assembly.parts)
 
 
 def run(

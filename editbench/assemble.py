@@ -21,10 +21,11 @@ from editbench.engine.ledger import Ledger, Prompt, Rules
 from editbench.engine.lock import RunLock
 from editbench.engine.memo import Memo
 from editbench.engine.protocols import Editor, Judge, Model, Suite
-from editbench.engine.run import Parts
 from editbench.engine.spill import Spill
+from editbench.engine.states import States
 from editbench.engine.steps import Limits
 from editbench.engine.store import Store
+from editbench.engine.wiring import Parts, divided
 from editbench.errors import ResultError
 from editbench.records import Json, Pair, Reply, Verdict
 from editbench.suites import rubrics, verdicts
@@ -105,7 +106,10 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         rules = Rules(
             editor.identity, judge.identity, config.seed, config.seed_policy, prompt, parse
         )
-        ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill)
+        states = _states(editor, store)
+        if states and lock:
+            states.tidy()
+        ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill, states=states)
         if config.run.score_only and not ledger.forgo_edits():
             raise ResultError(
                 f"none of the {len(ledger)} edits is stored, so there is nothing to score",
@@ -125,6 +129,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 judge=judge,
                 store=store,
                 spill=spill,
+                states=states,
                 device=device,
                 device_bytes=device_bytes,
                 host_bytes=host - host // 4,
@@ -216,6 +221,11 @@ def _device(
         device = open_device("cpu", budget=size)
         notes.append(f"a pretend device of {format_bytes(size)} holds one of the two at a time")
     return device, device.limit, tuple(notes)
+
+
+def _states(editor: Any, store: Store) -> States | None:
+    names = [part.name for part in divided(editor)]
+    return States(store, form=editor.state_form, parts=names) if names else None
 
 
 def _batch(asked: Any, model: Model) -> int:

@@ -22,7 +22,7 @@ MEASURE = """
 import resource, sys
 from editbench import api, assemble
 import torch, numpy, PIL.Image
-from editbench.engine.run import plan_run
+from editbench.engine.wiring import plan_run
 
 def status(name):
     with open("/proc/self/status") as lines:

@@ -21,7 +21,12 @@ from editbench.engine.store import Finding, Store
 from editbench.errors import RunLocked, StoreError
 
 KEYS = "edits.keys"  #: in a run's folder: the keys of its edits, 32 bytes each
-KINDS = {"e": "edits", "t": "thumbnails", "v": "replies"}  #: by the letter that keys start with
+KINDS = {
+    "e": "edits",
+    "i": "parts of edits",
+    "t": "thumbnails",
+    "v": "replies",
+}  #: by the letter that keys start with
 OTHER = "notes"  #: what is known of images, models and this machine's speed
 _RUN = "r:"
 _SIZE = 32
@@ -125,11 +130,12 @@ class Cache:
             records, total = sizes.get(KINDS[key[0]], (0, 0))
             sizes[KINDS[key[0]]] = records + 1, total + size
 
-        for letter in "et":
+        for letter in "eit":
             for key, size, stored in self.store.records(f"{letter}:"):
-                if bytes.fromhex(key[2:]) not in used and stored <= latest:
+                edit = key[2:].partition(":")[0]
+                if bytes.fromhex(edit) not in used and stored <= latest:
                     drop(key, size)
-                elif header := self.store.header(key):
+                elif letter != "i" and (header := self.store.header(key)):
                     kept.add(str(header["pixels"]))
         for key, size, stored in self.store.records("v:"):
             header = self.store.header(key)

@@ -114,6 +114,7 @@ class PhaseStarted(Event):
     phase: Phase
     batch: int  #: phase batch, from 1
     items: int  #: to do in it
+    part: str = ""  #: of the edits, if they are made in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,18 @@ class PhaseEnded(Event):
     failed: int
     seconds: float
     busy: float  #: seconds the device worked for it
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced(Event):
+    """A part of an edit, but not the last one, is durable."""
+
+    kind: ClassVar[str] = "part"
+    pair: str
+    category: str
+    seconds: float
+    part: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from editbench.engine import keys
-from editbench.engine.plan import Work
+from editbench.engine.phases import Work
 from editbench.engine.protocols import Suite
 from editbench.engine.spill import Spill
+from editbench.engine.states import States
 from editbench.engine.store import Store
 from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
 
@@ -68,6 +69,7 @@ class Ledger:
         *,
         store: Store,
         spill: Spill,
+        states: States | None = None,
     ) -> None:
         self.facts = facts
         #: the pair of an index, and what the judge is asked about it
@@ -80,6 +82,7 @@ class Ledger:
         self._contracts: dict[int, tuple[object, str]] = {}
         self._store = store
         self._spill = spill
+        self._reached: dict[int, int] = {}
         self._count = count = len(suite)
         self._keys = bytearray(32 * count)
         self._pixels = bytearray(32 * count)  # of the edit; zeros while there is none
@@ -90,12 +93,12 @@ class Ledger:
         self._edits = self._bytes = 0  # to know how large a stored edit is
         self._category = array("H", bytes(2 * count))
         self.categories: list[str] = []
-        self._read()
+        self._read(states.reached() if states else {})
 
     def __len__(self) -> int:
         return self._count
 
-    def _read(self) -> None:
+    def _read(self, reached: Mapping[str, int]) -> None:
         """Fill every row from the suite and the store."""
         numbers: dict[str, int] = {}
         for index in range(len(self)):
@@ -112,6 +115,7 @@ class Ledger:
             stored = self._spill.facts(key)
             edit = stored or self._spill.retired(key)
             if edit is None:
+                self.advanced(index, reached.get(key, 0))
                 continue
             self._scored[index] = self.verdict_key(index, edit.pixels) in self._store
             if stored or self._scored[index]:  # what was not kept is of use to its verdict only
@@ -185,8 +189,20 @@ class Ledger:
         """Note that a pair's edit is stored."""
         self._pixels[32 * index : 32 * index + 32] = bytes.fromhex(edit.pixels)
         self._width[index], self._height[index] = edit.width, edit.height
+        self._reached.pop(index, None)
         self._edits += 1
         self._bytes += edit.bytes
+
+    def advanced(self, index: int, parts: int) -> None:
+        """Note how many parts of a pair's edit are done."""
+        if parts:
+            self._reached[index] = parts
+        else:
+            self._reached.pop(index, None)
+
+    def reached(self, index: int) -> int:
+        """Return how many parts of a pair's edit are done."""
+        return self._reached.get(index, 0)
 
     def lost(self, index: int) -> None:
         """Note that a pair's edit turned out to be gone or damaged."""
@@ -250,6 +266,7 @@ class Ledger:
             done=done,
             edit_bytes=self._bytes // self._edits if self._edits else TYPICAL_EDIT,
             first=first,
+            reached=dict(self._reached),
         )
 
     def count(self, test: Callable[[int], bool]) -> dict[str, int]:

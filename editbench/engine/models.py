@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any
 
+from editbench.engine import phases as order
 from editbench.engine.events import Event, Loaded, Loading, Moving, Swapped, Swapping
 from editbench.engine.lanes import Lane
+from editbench.engine.phases import PhaseStep, Role
+from editbench.engine.plan import Plan
 from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
-
-Role = Literal["edit", "score"]
 
 
 class Models:
@@ -24,8 +25,6 @@ class Models:
         residency: ResidencyManager,
         lane: Lane,
         emit: Callable[[Event], None],
-        *,
-        reserve: int,
     ) -> None:
         self.swaps = 0
         self._models = models
@@ -33,11 +32,21 @@ class Models:
         self._lane = lane
         self._emit = emit
         self._loaded: set[Role] = set()
-        self._last: Role | None = None  # whose phase the device last worked for
-        self._alone = True  # one model at a time, rather than both
+        self._apart = False  # each module of the editor is a model of its own
+        self._names: dict[Role, tuple[str, ...]] = {}  # that the present step has on the device
+        self._present: tuple[str, ...] = ()  # all of them
+        self._last = ""  # what the device last worked for, in words
         self._move: tuple[str, int, int] | None = None  # model, bytes, copied before it began
-        sizes: dict[str, int] = {role: model.footprint for role, model in models.items()}
-        residency.plan(sizes, reserve=reserve)
+
+    async def follow(self, plan: Plan) -> None:
+        """Take note of what a plan's phases have on the device. Raises ``DoesNotFit``."""
+        apart = any(step.part for step in plan.phases)
+        if apart != self._apart and "edit" in self._loaded:
+            await self._drop("edit")
+        self._apart = apart
+        together = order.together(plan.phases)
+        sizes = {name: plan.sizes[name] for names in together for name in names}
+        self._residency.plan(sizes, together=together, reserve=plan.reserve)
 
     @property
     def bytes_per_second(self) -> float | None:
@@ -47,8 +56,14 @@ class Models:
 
     @property
     def resident(self) -> tuple[str, ...]:
-        """Names of the models on the device."""
-        return tuple(self._models[role].name for role in self._models if self._on_device(role))
+        """Names of the models on the device, or of their modules."""
+        named = [name.partition(".") for name in self._residency.resident]
+        return tuple(
+            f"{self._models[role].name} {module}".strip()
+            for role in self._models
+            for owner, _, module in named
+            if owner == role
+        )
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -63,25 +78,35 @@ class Models:
         done = self._residency.device.copied_in - before
         return Moving(time.time(), name, min(done, size), size)
 
-    def _on_device(self, role: Role) -> bool:
-        return role in self._loaded and role in self._residency.resident
-
-    async def ready(self, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
-        """Make the models of these roles resident; drop those that are not needed ``later``."""
+    async def ready(self, step: PhaseStep, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
+        """Make what a step needs resident; drop the models that are not needed ``later``."""
         for role in sorted(self._loaded - {*roles, *later}):
             await self._drop(role)
-        self._alone = len(roles) == 1
+        self._names = {
+            role: tuple(name for name in step.models if name.partition(".")[0] == role) or (role,)
+            for role in roles
+        }
+        old = self._last if self._present and order.changes(self._present, step) else ""
+        self._present = step.models
         for role in roles:
             if role not in self._loaded:
                 await self._load(role)
-            await self._acquire(role)
+            self._last = f"{self._models[role].name} {step.part if role == 'edit' else ''}".strip()
+            await self._acquire(role, old)
+            old = ""
 
     async def _load(self, role: Role) -> None:
         model = self._models[role]
         self._emit(Loading(time.time(), model.name, model.footprint))
         start = time.perf_counter()
         await self._lane.run(model.load)
-        size = await self._lane.run(self._residency.adopt, role, model.modules())
+        modules = model.modules()
+        models: dict[str, Mapping[str, Any]] = {role: modules}
+        if role == "edit" and self._apart:
+            models = {order.module(name): {name: module} for name, module in modules.items()}
+        size = 0
+        for name, members in models.items():
+            size += await self._lane.run(self._residency.adopt, name, members)
         self._loaded.add(role)
         self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
 
@@ -91,37 +116,50 @@ class Models:
         Changes of models copy more afterwards. Returns whether the step is worth another attempt.
         On the lane's thread.
         """
-        if not self._alone or not self._residency.shrink():
+        if len(self._names) > 1 or not self._residency.shrink():
             return False
-        self._residency.acquire(role)
+        for name in self._names[role]:
+            self._residency.acquire(name)
         return True
 
-    async def _acquire(self, role: Role) -> None:
-        model = self._models[role]
-        changes = self._alone and self._last not in (None, role)
-        old = self._models[self._last].name if changes and self._last else ""
-        if not changes and self._on_device(role):
-            self._last = role
+    async def _acquire(self, role: Role, old: str) -> None:
+        names = self._names[role]
+        missing = [name for name in names if name not in self._residency.resident]
+        if not old and not missing:
             return
-        size = self._residency.missing(role)
-        self._emit(Swapping(time.time(), old, model.name, size))
-        self._move = (model.name, size, self._residency.device.copied_in)
+        size = sum(self._residency.missing(name) for name in missing)
+        self._emit(Swapping(time.time(), old, self._last, size))
+        self._move = (self._last, size, self._residency.device.copied_in)
+        moved, seconds = 0, 0.0
         try:
-            move = await self._lane.run(self._residency.acquire, role)
+            # Twice, as a true size may turn out to displace what came before it.
+            for name in (*names, *names):
+                move = await self._lane.run(self._residency.acquire, name)
+                moved += move.bytes
+                seconds += move.seconds
         finally:
             self._move = None
         self.swaps += bool(old)
-        self._last = role
-        self._emit(Swapped(time.time(), old, model.name, move.bytes, move.seconds, self.swaps))
+        self._emit(Swapped(time.time(), old, self._last, moved, seconds, self.swaps))
 
     async def _drop(self, role: Role) -> None:
-        await self._lane.run(self._residency.forget, role)
+        for name in self._adopted(role):
+            await self._lane.run(self._residency.forget, name)
         await self._lane.run(self._models[role].close)
         self._loaded.discard(role)
 
     def lease(self, role: Role) -> AbstractContextManager[object]:
         """Keep a model resident for the length of a step. On the lane's thread."""
-        return self._residency.lease(role)
+        return self._residency.lease(*self._names[role])
+
+    def working(self, role: Role) -> int:
+        """Return the most bytes that a step like the present ones took beside the weights."""
+        return self._residency.working.get("+".join(self._names[role]), 0)
+
+    def _adopted(self, role: Role) -> list[str]:
+        if role == "edit" and self._apart:
+            return [order.module(name) for name in self._models[role].modules()]
+        return [role]
 
     async def close(self) -> None:
         """Let go of every model and of the device's memory."""

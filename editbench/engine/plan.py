@@ -8,28 +8,18 @@ model lies (see placement).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from editbench.engine import phases as order
+from editbench.engine.phases import Keep, PhaseStep, Turn, Work
+from editbench.engine.protocols import Part
 from editbench.errors import DoesNotFit
 from editbench.records import Json
 from editbench.units import format_bytes, format_seconds
 
-Placement = Literal["nothing to do", "one model", "co-resident", "remote", "phased"]
-PhaseKind = Literal["edit", "score", "both"]
-Keep = Literal["all", "until-scored", "thumbnails"]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is left, as positions in the suite, in its order."""
-
-    missing: Sequence[int]  #: pairs without an edit
-    ready: Sequence[int]  #: pairs with an edit and without a verdict
-    done: int = 0  #: pairs with a verdict
-    edit_bytes: int = 0  #: of one stored edit, estimated
-    first: int = 0  #: how many of ``missing`` belong to the first category
+Placement = Literal["nothing to do", "one model", "co-resident", "remote", "phased", "in parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +29,12 @@ class Need:
     name: str
     weights: int
     working: int = 0  #: beside the weights, for one step
+    parts: Sequence[Part] = ()  #: that it can be taken apart into, if it can
+
+    @property
+    def largest_part(self) -> int:
+        """Bytes of the weights of its largest part; 0 if it has no parts."""
+        return max((sum(part.modules.values()) for part in self.parts), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +55,6 @@ class Costs(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseStep:
-    """One phase: what to do, and for which pairs in which order."""
-
-    kind: PhaseKind
-    batch: int  #: phase batch, from 1
-    edits: Sequence[int] = ()
-    scores: Sequence[int] = ()
-
-    @property
-    def models(self) -> tuple[Literal["edit", "score"], ...]:
-        return ("edit", "score") if self.kind == "both" else (self.kind,)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do. ``Swaps made = swaps planned`` always."""
 
@@ -81,11 +63,22 @@ class Plan:
     swaps: int
     naive_swaps: int  #: if every pair went through both phases before the next
     bytes_moved: int  #: to the device, over the whole plan
-    spill_bytes: int  #: to be written, estimated
+    spill_bytes: int  #: of edits to be written, estimated
+    state_bytes: int  #: at most on disk between parts, estimated
     seconds: float | None  #: estimated; None without measurements
     needs: tuple[Need, Need]
     room: Room
     reasons: tuple[str, ...] = field(default=())
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of weights of each model that the phases name, or of each module."""
+        return _sizes(*self.needs)
+
+    @property
+    def reserve(self) -> int:
+        """Bytes of the device that stay free for steps."""
+        return max(need.working for need in self.needs)
 
     @property
     def batches(self) -> int:
@@ -97,6 +90,7 @@ class Plan:
         room, seconds = self.room, self.seconds
         device = "no limit" if room.device_bytes is None else format_bytes(room.device_bytes)
         free = "" if room.spill_bytes is None else f", {format_bytes(room.spill_bytes)} free"
+        states = f" and {format_bytes(self.state_bytes)} between parts" if self.state_bytes else ""
         duration = "unknown until measured" if seconds is None else f"~{format_seconds(seconds)}"
         lines = [
             f"placement  {self.placement}",
@@ -105,16 +99,16 @@ class Plan:
             f"device     {room.device}, {device}",
             f"swaps      {self.swaps} ({self.naive_swaps} pair by pair)",
             f"moves      {format_bytes(self.bytes_moved)} to the device",
-            f"disk       about {format_bytes(self.spill_bytes)} of edits{free}",
+            f"disk       about {format_bytes(self.spill_bytes)} of edits{states}{free}",
             f"time       {duration}",
         ]
         for phase in self.phases:
-            parts = [
+            doing = [
                 f"{what} {len(items)}"
-                for what, items in (("edit", phase.edits), ("score", phase.scores))
+                for what, items in ((phase.part or "edit", phase.edits), ("score", phase.scores))
                 if items or phase.kind == what
             ]
-            lines.append(f"batch {phase.batch:<4} {' and '.join(parts)}")
+            lines.append(f"batch {phase.batch:<4} {' and '.join(doing)}{_present(phase)}")
         return "\n".join(lines + [f"why        {reason}" for reason in self.reasons])
 
     def as_json(self) -> dict[str, Json]:
@@ -125,6 +119,7 @@ class Plan:
             "naive_swaps": self.naive_swaps,
             "bytes_moved": self.bytes_moved,
             "spill_bytes": self.spill_bytes,
+            "state_bytes": self.state_bytes,
             "seconds": self.seconds,
             "batches": self.batches,
             "device": {"name": self.room.device, "bytes": self.room.device_bytes},
@@ -135,6 +130,8 @@ class Plan:
             "phases": [
                 {
                     "kind": phase.kind,
+                    "part": phase.part,
+                    "models": list(phase.models),
                     "batch": phase.batch,
                     "edits": len(phase.edits),
                     "scores": len(phase.scores),
@@ -157,22 +154,45 @@ def make_plan(
 ) -> Plan:
     """Return the cheapest way through the work. Raises ``DoesNotFit`` with what would help."""
     placement, why = _place(work, editor, judge, room)
-    phases, reasons = _phases(work, room, placement, keep=keep, early_scores=early_scores)
-    swaps = sum(a.kind != b.kind for a, b in itertools.pairwise(phases))
+    capacity = (room.device_bytes or 0) - max(editor.working, judge.working)
+    scoring = ("score",) if judge.weights else ()
+    editing = [Turn("", ("edit",) if editor.weights else ())]
+    if placement == "in parts":
+        editing = order.turns(editor.parts, capacity=capacity)
+    phases: list[PhaseStep] = []
+    reasons: list[str] = []
+    if placement == "one model":
+        phases = [PhaseStep("score", 1, scores=list(work.ready), models=scoring)]
+    elif placement in ("co-resident", "remote"):
+        phases = order.at_once(work, (*editing[0].models, *scoring))
+    elif placement != "nothing to do":
+        phases, reasons = order.one_by_one(
+            work,
+            editing,
+            scoring,
+            spill_bytes=room.spill_bytes,
+            keep=keep,
+            early_scores=early_scores,
+        )
     spill = work.edit_bytes * len(work.missing)
     if keep == "all" and room.spill_bytes is not None and spill > room.spill_bytes:
         reasons.append(
             f"the edits need about {format_bytes(spill)} and {format_bytes(room.spill_bytes)} are "
             "free: the run may stop with a full disk, everything safe"
         )
-    moved = _moved(phases, editor, judge, room)
+    sizes = _sizes(editor, judge)
+    moved = order.moved(phases, sizes, capacity=capacity) if room.device_bytes is not None else 0
+    if placement == "in parts":
+        reasons.insert(0, _price(phases, moved, sizes))
     return Plan(
         placement=placement,
         phases=tuple(phases),
-        swaps=swaps,
+        swaps=order.swaps(phases),
         naive_swaps=max(0, 2 * (len(work.missing) + len(work.ready)) - 1),
         bytes_moved=moved,
         spill_bytes=spill,
+        state_bytes=work.state_bytes
+        * max((len(step.edits) for step in phases if step.part), default=0),
         seconds=_seconds(work, moved, costs or Costs()),
         needs=(editor, judge),
         room=room,
@@ -183,104 +203,70 @@ def make_plan(
 def _place(work: Work, editor: Need, judge: Need, room: Room) -> tuple[Placement, str]:
     if not work.missing and not work.ready:
         return "nothing to do", f"all {work.done} pairs are finished"
-    needed = [editor] * bool(work.missing) + [judge]
-    for need in needed:
-        _must_fit(need, room)
-    if len(needed) == 1:
+    device = room.device_bytes
+    # The weights' region is allocated once, so it has to leave room for the largest of all steps.
+    step = max(editor.working, judge.working) if work.missing else judge.working
+    _must_fit(judge, step, room)
+    if not work.missing:
         return "one model", f"every edit is stored, so only {judge.name} is needed"
+    whole, part = editor.weights + step, editor.largest_part + step
+    if device is not None and editor.parts and part <= device < whole:
+        return "in parts", (
+            f"{editor.name} needs {format_bytes(whole)} at once and {room.device} has "
+            f"{format_bytes(device)}: its parts take turns, and the largest needs "
+            f"{format_bytes(part)}"
+        )
+    _must_fit(editor, step, room)
     if not editor.weights or not judge.weights:
         free = judge if not judge.weights else editor
         return "remote", f"{free.name} takes no room on the device, so both phases run at once"
-    both = editor.weights + judge.weights + max(editor.working, judge.working)
-    if room.device_bytes is None or both <= room.device_bytes:
+    both = editor.weights + judge.weights + step
+    if device is None or both <= device:
         return "co-resident", f"both models fit ({format_bytes(both)}), so nothing is ever swapped"
     return "phased", (
-        f"both models need {format_bytes(both)} and {room.device} has "
-        f"{format_bytes(room.device_bytes)}: one at a time"
+        f"both models need {format_bytes(both)} and {room.device} has {format_bytes(device)}: "
+        "one at a time"
     )
 
 
-def _must_fit(need: Need, room: Room) -> None:
-    total = need.weights + need.working
+def _must_fit(need: Need, step: int, room: Room) -> None:
+    total = need.weights + step
     if room.device_bytes is None or total <= room.device_bytes or not need.weights:
         return
+    part = f"in parts  {format_bytes(need.largest_part)} for the largest"
     raise DoesNotFit(
         f"{need.name} needs {format_bytes(total)} and {room.device} has "
         f"{format_bytes(room.device_bytes)}",
         hint="choose a smaller model or dtype, another --device, or a larger --device-budget",
         problems=(
             f"weights   {format_bytes(need.weights)}",
-            f"one step  {format_bytes(need.working)} beside them",
+            f"one step  {format_bytes(step)} beside them",
+            *([part] if need.parts else []),
         ),
     )
 
 
-def _phases(
-    work: Work, room: Room, placement: Placement, *, keep: Keep, early_scores: bool
-) -> tuple[list[PhaseStep], list[str]]:
-    missing, ready = list(work.missing), list(work.ready)
-    if placement == "nothing to do":
-        return [], []
-    if placement == "one model":
-        return [PhaseStep("score", 1, scores=ready)], []
-    if placement in ("co-resident", "remote"):
-        return [PhaseStep("both", 1, edits=missing, scores=ready)], []
-    groups, score_first, reasons = _groups(work, room, keep=keep)
-    if early_scores and 0 < work.first < len(groups[0]):
-        groups[:1] = [groups[0][: work.first], groups[0][work.first :]]
-        reasons.append("the first category's scores come early, at the price of two swaps")
-    phases: list[PhaseStep] = []
-    if score_first:
-        phases.append(PhaseStep("score", 1, scores=ready))
-        ready = []
-    for number, group in enumerate(groups, 1):
-        phases.append(PhaseStep("edit", number, edits=group))
-        phases.append(PhaseStep("score", number, scores=sorted(ready + group)))
-        ready = []
-    return phases, reasons
+def _sizes(editor: Need, judge: Need) -> dict[str, int]:
+    modules = {order.module(n): size for part in editor.parts for n, size in part.modules.items()}
+    return {"edit": editor.weights, "score": judge.weights, **modules}
 
 
-def _groups(work: Work, room: Room, *, keep: Keep) -> tuple[list[list[int]], bool, list[str]]:
-    """Cut the missing edits into phase batches; say whether to score what is stored first."""
-    missing = list(work.missing)
-    if keep == "all" or room.spill_bytes is None or not work.edit_bytes:
-        return [missing], False, []
-    now = room.spill_bytes // work.edit_bytes
-    emptied = max(1, now + len(work.ready))
-    if len(missing) <= now:
-        return [missing], False, []
-    # Editing first costs 2k-1 swaps, but its first batch has only the room that is free now.
-    first = [missing[:now]] if now else []
-    rest = missing[now:]
-    edit_first = first + [rest[i : i + emptied] for i in range(0, len(rest), emptied)]
-    score_first = [missing[i : i + emptied] for i in range(0, len(missing), emptied)]
-    use_score_first = bool(work.ready) and (not now or len(score_first) < len(edit_first))
-    groups = score_first if use_score_first else edit_first
-    reason = (
-        f"the disk holds about {emptied} edits at a time, so the pairs go through both phases in "
-        f"{len(groups)} batches"
+def _price(phases: Sequence[PhaseStep], moved: int, sizes: Mapping[str, int]) -> str:
+    """Say what turns cost beside a device that holds the editor whole."""
+    swaps = sum(
+        order.changes(before.models, after)
+        for before, after in itertools.pairwise(phases)
+        if before.part and after.part and before.batch == after.batch
     )
-    return groups, use_score_first, [reason]
+    once = sum(sizes[name] for name in {name for step in phases for name in step.models})
+    more = format_bytes(max(0, moved - once))
+    count = f"{swaps} swap{'s' * (swaps != 1)}"
+    return f"that costs {count} between parts, and moves {more} beside everything once"
 
 
-def _moved(phases: Sequence[PhaseStep], editor: Need, judge: Need, room: Room) -> int:
-    """Return the bytes that go to the device: a model whole at first, later only the overlap."""
-    if room.device_bytes is None:
-        return 0
-    sizes = {"edit": editor.weights, "score": judge.weights}
-    region = room.device_bytes - max(editor.working, judge.working)
-    overlap = max(0, editor.weights + judge.weights - region)
-    seen: set[str] = set()
-    moved, resident = 0, ""
-    for phase in phases:
-        for model in phase.models:
-            if model not in seen:
-                moved += sizes[model]
-            elif phase.kind != "both" and model != resident:
-                moved += overlap
-            seen.add(model)
-            resident = model
-    return moved
+def _present(phase: PhaseStep) -> str:
+    names = (name.partition(".")[2] for name in phase.models)
+    return f" with {' and '.join(names)}" if phase.part else ""
 
 
 def _seconds(work: Work, moved: int, costs: Costs) -> float | None:

@@ -81,7 +81,7 @@ class ResidencyManager:
     @property
     def resident(self) -> tuple[str, ...]:
         """The models that can run now."""
-        return tuple(model.name for model in self._models.values() if model.resident)
+        return tuple(model.name for model in list(self._models.values()) if model.resident)
 
     @property
     def used(self) -> int:

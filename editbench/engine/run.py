@@ -8,18 +8,17 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import anyio
 
 from editbench.engine import keys
-from editbench.engine.costs import WORKING, CostBook
-from editbench.engine.devices import Device
+from editbench.engine.costs import WORKING
 from editbench.engine.events import (
     Event,
     Memory,
     Notice,
-    Phase,
     PhaseEnded,
     PhaseStarted,
     Planned,
@@ -27,17 +26,16 @@ from editbench.engine.events import (
     Stopping,
 )
 from editbench.engine.lanes import Lane
-from editbench.engine.ledger import Ledger
 from editbench.engine.memory import ByteLimit, return_freed_memory
-from editbench.engine.models import Models, Role
-from editbench.engine.plan import Costs, Keep, Need, PhaseStep, Plan, Room, make_plan
-from editbench.engine.protocols import Editor, Judge, Model
+from editbench.engine.models import Models
+from editbench.engine.part_stages import EarlierPart, LastPart
+from editbench.engine.phases import PhaseStep, Role
+from editbench.engine.plan import Costs, Plan
+from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
 from editbench.engine.scheduler import Control, Scheduler
-from editbench.engine.spill import Spill
-from editbench.engine.stages import EditStage, LoadImages, ScoreStage
-from editbench.engine.steps import Limits
-from editbench.engine.store import Store
+from editbench.engine.stages import EditStage, ScoreStage
+from editbench.engine.wiring import Parts, plan_run
 from editbench.errors import StoreFull
 
 THREADS = (2, 8)  #: least and most that decode, encode and store
@@ -45,64 +43,6 @@ SAMPLE = 0.25  #: seconds between readings of how far a move is
 SAMPLES = 4  #: of them for each reading of the memory in use
 RECALL = 64  #: replies of earlier sessions that are read in one go
 PATIENCE = 1.0  #: seconds that a step has to end in, once it is to be given up
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of."""
-
-    ledger: Ledger
-    editor: Editor
-    judge: Judge
-    store: Store
-    spill: Spill
-    device: Device
-    device_bytes: int | None  #: that weights and steps may take; None for no limit
-    host_bytes: int  #: for decoded images
-    load_images: LoadImages
-    edit_batch: int
-    score_batch: int
-    limits: Limits
-    early_scores: bool = False
-    keep: Keep = "all"
-
-    def costs(self) -> CostBook:
-        """Return the book of what these models cost on this device."""
-        return CostBook(
-            self.store, self.device.name, editor=self.editor.identity, judge=self.judge.identity
-        )
-
-
-def plan_run(parts: Parts) -> Plan:
-    """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
-    room = Room(parts.device.name, parts.device_bytes, parts.store.room())
-    return make_plan(
-        parts.ledger.work(),
-        *needs(parts),
-        room,
-        costs=parts.costs().read(),
-        early_scores=parts.early_scores,
-        keep=parts.keep,
-    )
-
-
-def needs(parts: Parts) -> tuple[Need, Need]:
-    """Return what the editor and the judge take on the device."""
-    return (
-        _need(parts.editor, parts, "edit", parts.edit_batch),
-        _need(parts.judge, parts, "score", parts.score_batch),
-    )
-
-
-def _need(model: Model, parts: Parts, phase: Phase, batch: int) -> Need:
-    if parts.device.name == "cpu":  # a pretend device counts weights alone
-        return Need(model.name, model.footprint)
-    known = (facts for facts in parts.ledger.facts if not isinstance(facts, str))
-    sizes = {size for facts in known for size in facts.sizes}
-    working = parts.costs().working(phase)
-    if working is None:  # never run here: the backend's estimate has to do
-        working = max((model.working_bytes(*size) for size in sizes), default=0)
-    return Need(model.name, model.footprint, working * batch)
 
 
 class Execution:
@@ -118,8 +58,7 @@ class Execution:
         self._bytes = ByteLimit(parts.host_bytes)
         residency = ResidencyManager(parts.device)
         roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
-        reserve = max(need.working for need in needs(parts))
-        self.models = Models(roles, residency, self._lane, emit, reserve=reserve)
+        self.models = Models(roles, residency, self._lane, emit)
         self._residency = residency
         self._scheduler = Scheduler(
             lane=self._lane,
@@ -177,10 +116,12 @@ class Execution:
                     _expected(plan, self._costs.read()),
                 )
             )
+            await self.models.follow(plan)
             full = await self._carry_out(plan.phases)
             if self.control.cause:
                 raise self.control.cause
-            if full and (self.parts.keep == "all" or not self._scored):
+            frees = self.parts.keep != "all" or plan.state_bytes > 0
+            if full and not (frees and self._scored):
                 raise full
             # Edits found damaged while they were scored are made again, by a plan of their own;
             # and scoring may have made room on a disk that was full.
@@ -191,9 +132,9 @@ class Execution:
         """Go through the phases. Return what kept edits from being stored, if something did."""
         full: StoreFull | None = None
         for number, phase in enumerate(phases):
-            if full and phase.edits:
+            if full and phase.edits and not self._is_begun(phase):
                 continue
-            later = [role for rest in phases[number:] for role in rest.models]
+            later = [role for rest in phases[number:] for role in rest.roles]
             await self._phase(phase, later=later)
             cause = self.control.cause
             if isinstance(cause, StoreFull) and phase.edits and not full:
@@ -202,18 +143,25 @@ class Execution:
                 self._emit(Notice(time.time(), "warning", f"{cause}; scoring what is stored"))
                 if phase.kind == "both":
                     ready = self.parts.ledger.work().ready
-                    await self._phase(PhaseStep("score", phase.batch, scores=ready), later=later)
+                    scores = replace(phase, kind="score", edits=(), scores=ready, part="")
+                    await self._phase(scores, later=later)
             if not self.control.feeding:
                 break
         return full
 
+    def _is_begun(self, phase: PhaseStep) -> bool:
+        """Return whether a phase goes on with edits of which earlier parts are done."""
+        return any(self.parts.ledger.reached(index) for index in self._edits(phase))
+
     async def _phase(self, phase: PhaseStep, *, later: Sequence[Role]) -> None:
-        roles: list[Role] = [role for role in phase.models if self._items(phase, role)]
+        edits = self._edits(phase)
+        counts = {"edit": len(edits), "score": self._scorable(phase)}
+        roles: list[Role] = [role for role in phase.roles if counts[role]]
         if phase.kind == "both" and "edit" in roles and "score" not in roles:
             roles.append("score")
         if not roles:
             return
-        await self.models.ready(roles, later=later)
+        await self.models.ready(phase, roles, later=later)
         if self.models.bytes_per_second:
             self._costs.write("move", self.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)
@@ -225,15 +173,26 @@ class Execution:
                 tasks.start_soon(self._stage, score, phase.batch, ready, receive)
             with send:
                 if "edit" in roles:
-                    edit = self._edit_stage(hand_on)
-                    await self._stage(edit, phase.batch, phase.edits, None)
+                    edit = self._edit_stage(phase.part, hand_on)
+                    await self._stage(edit, phase.batch, edits, None)
+                    self._lost += edit.lost
         if score:
             self._lost += score.lost
             self._scored += score.done
 
-    def _items(self, phase: PhaseStep, role: Phase) -> int:
-        if role == "edit":
-            return len(phase.edits)
+    def _edits(self, phase: PhaseStep) -> Sequence[int]:
+        """Return the edits to make in a phase; of a part, those that got this far."""
+        ledger, states = self.parts.ledger, self.parts.states
+        if not phase.part or states is None:
+            return phase.edits
+        done = states.parts.index(phase.part)
+        return [
+            index
+            for index in phase.edits
+            if ledger.reached(index) == done and index not in ledger.failures
+        ]
+
+    def _scorable(self, phase: PhaseStep) -> int:
         return sum(1 for index in phase.scores if self.parts.ledger.is_edited(index))
 
     async def _stage(
@@ -243,12 +202,12 @@ class Execution:
         items: Sequence[int],
         more: AsyncIterator[int] | None,
     ) -> None:
-        self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items)))
+        self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items), stage.part))
         start, busy = time.perf_counter(), self._lane.busy
         await self._scheduler.run(stage, _chain(items, more))
-        if stage.done:
+        if stage.seconds:
             self._costs.write(stage.phase, stage.seconds / stage.done)
-        if taken := self._residency.working.get(stage.phase):
+        if taken := self.models.working(stage.phase):
             self._costs.write(WORKING[stage.phase], taken / stage.max_batch)
         self._emit(
             PhaseEnded(
@@ -259,22 +218,27 @@ class Execution:
                 stage.failed,
                 time.perf_counter() - start,
                 self._lane.busy - busy,
+                stage.part,
             )
         )
 
-    def _edit_stage(self, on_edit: Callable[[int], None]) -> EditStage:
+    def _edit_stage(self, part: str, on_edit: Callable[[int], None]) -> EditStage:
         parts = self.parts
-        return EditStage(
-            parts.ledger,
-            parts.editor,
-            parts.spill,
-            provenance={"record": self._provenance(parts.editor)},
-            on_edit=on_edit,
-            load_images=parts.load_images,
-            lease=lambda: self.models.lease("edit"),
-            relieve=lambda: self.models.relieve("edit"),
-            max_batch=parts.edit_batch,
-            emit=self._emit,
+        common: dict[str, Any] = {
+            "provenance": {"record": self._provenance(parts.editor)},
+            "on_edit": on_edit,
+            "load_images": parts.load_images,
+            "lease": lambda: self.models.lease("edit"),
+            "relieve": lambda: self.models.relieve("edit"),
+            "emit": self._emit,
+        }
+        if not part or not parts.states:
+            whole = {"max_batch": parts.edit_batch, **common}
+            return EditStage(parts.ledger, parts.editor, parts.spill, **whole)
+        kind = LastPart if part == parts.states.parts[-1] else EarlierPart
+        editor: Any = parts.editor
+        return kind(
+            parts.ledger, editor, parts.spill, parts.states, part=part, max_batch=1, **common
         )
 
     def _score_stage(self) -> ScoreStage:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from editbench.engine.commits import Row, add_together
 from editbench.engine.events import Edited, Event, Failed, Notice, Phase, Scored
 from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
 from editbench.engine.memory import coding_bytes, pixel_bytes
-from editbench.engine.plan import Keep
+from editbench.engine.phases import Keep
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
 from editbench.engine.returned import proven_edits, proven_replies
 from editbench.engine.sharing import spared
 from editbench.engine.spill import Made, Spill
+from editbench.engine.states import State
 from editbench.engine.steps import Finished
 from editbench.engine.store import Store
 from editbench.records import Edit, Failure, Json, Pair, Reply, Verdict
@@ -31,7 +32,12 @@ class LostEdit(Exception):
     """A stored edit is gone or damaged; the pair is edited again."""
 
 
-class _Stage:
+class PairStage:
+    """What both stages know of a pair."""
+
+    part = ""  #: of the edits, if they are made in parts
+    lost = 0  #: pairs whose results so far turned out to be gone or damaged
+
     def __init__(
         self,
         ledger: Ledger,
@@ -75,7 +81,15 @@ class _Stage:
         return failure
 
 
-class EditStage(_Stage):
+class Asked(NamedTuple):
+    """An edit to make, and what its parts so far have come to."""
+
+    request: EditRequest
+    key: str
+    state: State = State()
+
+
+class EditStage(PairStage):
     """Sources in, durable edits out."""
 
     phase: Phase = "edit"
@@ -102,31 +116,29 @@ class EditStage(_Stage):
         pixels = max(self._largest, *(w * h for w, h in self._facts(index).sizes))
         return source + pixel_bytes(pixels, 1) + coding_bytes(pixels, 1)
 
-    def prepare(self, index: int) -> tuple[EditRequest, str]:
+    def prepare(self, index: int) -> Asked:
         pair = self._ledger.pair(index)
         seed = self._ledger.seed(pair, self._facts(index))
         request = EditRequest(pair.id, self._load_images(pair), pair.instruction, seed)
-        return request, self._ledger.key(index)
+        return Asked(request, self._ledger.key(index))
 
-    def step(
-        self, inputs: Sequence[tuple[EditRequest, str]], stop: Callable[[], bool]
-    ) -> Sequence[Image | Edit | Failure]:
-        return spared(
-            inputs,
-            stored=lambda one: self._spill.facts(one[1]),
-            make=lambda rest: self._edit([request for request, _ in rest], stop),
-        )
+    def step(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
+        def make(rest: Sequence[Asked]) -> Sequence[Any]:
+            with self._lease():
+                return self._make(rest, stop)
 
-    def _edit(
-        self, requests: Sequence[EditRequest], stop: Callable[[], bool]
-    ) -> list[Image | Failure]:
-        with self._lease():
-            return proven_edits(self._editor.edit(requests, stop=stop))
+        return spared(inputs, stored=self._stored, make=make)
 
-    def finish(self, done: Sequence[Finished]) -> list[Edit]:
+    def _stored(self, one: Asked) -> Any:
+        return self._spill.facts(one.key)
+
+    def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
+        return proven_edits(self._editor.edit([one.request for one in inputs], stop=stop))
+
+    def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
         provenance = {**self._provenance, "batch": done[0].batch}
         made = [
-            Made(item.input[1], item.output, item.seconds, provenance)
+            Made(item.input.key, item.output, item.input.state.seconds + item.seconds, provenance)
             for item in done
             if not isinstance(item.output, Edit)
         ]
@@ -136,11 +148,11 @@ class EditStage(_Stage):
         self._largest = max(self._largest, largest)
         return edits
 
-    def announce(self, index: int, result: Edit | Failure, seconds: float) -> Failure | None:
+    def announce(self, index: int, result: Any, seconds: float) -> Failure | None:
         if isinstance(result, Failure):
             return self._failed("edit", index, result)
         self.done += 1
-        self.seconds += seconds
+        self.seconds += result.seconds
         self._ledger.edited(index, result)
         pair = self._ledger.pair(index)
         self._emit(
@@ -150,7 +162,7 @@ class EditStage(_Stage):
         return None
 
 
-class ScoreStage(_Stage):
+class ScoreStage(PairStage):
     """Stored edits in, durable verdicts out."""
 
     phase: Phase = "score"
@@ -172,7 +184,6 @@ class ScoreStage(_Stage):
         self._spill = spill
         self._store = store
         self._provenance = provenance
-        self.lost = 0  #: edits that turned out to be gone or damaged
 
     def weigh(self, index: int) -> int:
         size = self._ledger.size(index)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.engine.plan import Costs, Need, Plan, Room, Work, make_plan
+from editbench.engine.phases import Work
+from editbench.engine.plan import Costs, Need, Plan, Room, make_plan
+from editbench.engine.protocols import Part
 from editbench.errors import DoesNotFit
 
-EDITOR, JUDGE = Need("editor", 60, 5), Need("judge", 70, 3)
+GB = 10**9
+EDITOR, JUDGE = Need("editor", 60 * GB, 5 * GB), Need("judge", 70 * GB, 3 * GB)
 
 
 def plan(
@@ -20,8 +24,10 @@ def plan(
     spill: int | None = None,
     **more: object,
 ) -> Plan:
+    """A plan for a device of so many GB and a disk of so many bytes."""
     work = Work(range(missing), range(missing, missing + ready), edit_bytes=10, first=2)
-    return make_plan(work, EDITOR, JUDGE, Room("cuda:0", device, spill), **more)  # type: ignore[arg-type]
+    room = Room("cuda:0", None if device is None else device * GB, spill)
+    return make_plan(work, EDITOR, JUDGE, room, **more)  # type: ignore[arg-type]
 
 
 def kinds(made: Plan) -> str:
@@ -42,7 +48,7 @@ def test_two_models_that_fit_are_never_swapped() -> None:
 
 
 def test_a_judge_that_needs_no_device_is_never_swapped_for() -> None:
-    made = make_plan(Work([1], []), EDITOR, Need("remote", 0), Room("cuda:0", 65))
+    made = make_plan(Work([1], []), EDITOR, Need("remote", 0), Room("cuda:0", 65 * GB))
     assert (made.placement, made.swaps) == ("remote", 0)
 
 
@@ -57,9 +63,9 @@ def test_nothing_left_is_nothing_to_do() -> None:
     assert (made.placement, made.phases) == ("nothing to do", ())
 
 
-@pytest.mark.parametrize("device", [64, 72])
+@pytest.mark.parametrize("device", [64, 74])
 def test_a_model_that_does_not_fit_alone_is_refused_with_its_numbers(device: int) -> None:
-    with pytest.raises(DoesNotFit, match=f"{device} B") as caught:
+    with pytest.raises(DoesNotFit, match=f"{device}.0 GB") as caught:
         plan(device=device)
     assert caught.value.hint and len(caught.value.problems) == 2
 
@@ -92,7 +98,93 @@ def test_only_the_overlap_moves_after_the_first_time() -> None:
     region = 100 - 5
     overlap = 60 + 70 - region
     assert made.swaps == 3
-    assert made.bytes_moved == 60 + 70 + 2 * overlap
+    assert made.bytes_moved == (60 + 70 + 2 * overlap) * GB
+
+
+PARTS = (
+    Part("encode", {"text": 16 * GB, "vae": GB}),
+    Part("denoise", {"transformer": 41 * GB}),
+    Part("decode", {"vae": GB}),
+)
+SMALL_JUDGE = Need("judge", 40 * GB, 2 * GB)
+PARTED = Need("editor", 58 * GB, 3 * GB, PARTS)
+
+
+def in_parts(
+    missing: int = 4,
+    ready: int = 0,
+    *,
+    device: int = 48,
+    spill: int | None = None,
+    judge: Need = SMALL_JUDGE,
+    reached: Mapping[int, int] | None = None,
+    **more: object,
+) -> Plan:
+    work = Work(
+        range(missing),
+        range(missing, missing + ready),
+        edit_bytes=10,
+        state_bytes=100,
+        first=2,
+        reached=reached or {},
+    )
+    return make_plan(work, PARTED, judge, Room("cuda:0", device * GB, spill), **more)  # type: ignore[arg-type]
+
+
+def models(made: Plan) -> list[set[str]]:
+    return [{name.removeprefix("edit.") for name in step.models} for step in made.phases]
+
+
+def test_an_editor_that_does_not_fit_whole_takes_turns_in_parts() -> None:
+    assert in_parts(device=61).placement == "phased"
+    made = in_parts(device=60)
+    assert (made.placement, made.swaps) == ("in parts", 2)
+    assert [step.part for step in made.phases] == ["encode", "denoise", "decode", ""]
+    assert models(made) == [{"text", "vae"}, {"transformer", "vae"}, {"vae"}, {"score"}]
+    assert made.bytes_moved == (16 + 1 + 41 + 40) * GB
+    assert "2 swaps" not in made.describe() and "1 swap between parts" in made.describe()
+    assert "denoise 4 with transformer and vae" in made.describe()
+
+
+def test_what_two_parts_need_is_loaded_again_where_there_is_no_room_for_it_between() -> None:
+    made = in_parts(device=44)
+    assert models(made) == [{"text", "vae"}, {"transformer"}, {"vae"}, {"score"}]
+    assert made.swaps == 3
+    assert made.bytes_moved == (16 + 1 + 41 + 1 + 40) * GB
+    assert "1.00 GB beside everything once" in made.describe()
+
+
+def test_a_device_for_less_than_the_largest_part_is_refused_with_its_bytes() -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        in_parts(device=43)
+    assert "in parts  41.0 GB for the largest" in caught.value.problems
+
+
+def test_a_judge_that_needs_no_device_scores_during_the_last_part() -> None:
+    made = in_parts(judge=Need("remote", 0), ready=2)
+    assert kinds(made) == "edit4+0 edit4+0 both4+2"
+    assert (made.placement, made.swaps, made.phases[-1].part) == ("in parts", 1, "decode")
+
+
+def test_parts_that_are_done_are_not_planned_again() -> None:
+    made = in_parts(reached={0: 1, 1: 1, 2: 2, 3: 2})
+    assert [(step.part, list(step.edits)) for step in made.phases[:-1]] == [
+        ("denoise", [0, 1]),
+        ("decode", [0, 1, 2, 3]),
+    ]
+    assert made.swaps == 1
+    whole = in_parts(device=200, reached={0: 1, 2: 2})
+    assert kinds(whole) == "both4+0"
+    phased = in_parts(device=61, reached={0: 1, 2: 2})
+    assert kinds(phased) == "edit4+0 score0+4"
+
+
+def test_a_disk_for_few_states_makes_more_batches_of_which_each_costs_three_swaps() -> None:
+    made = in_parts(missing=6, spill=320)
+    assert made.batches == 3 and made.swaps == 3 * 3 - 1
+    assert made.state_bytes == 2 * 100
+    assert "2 edits on their way at a time" in made.describe()
+    assert in_parts(missing=6, spill=660).batches == 1
 
 
 def test_time_is_known_only_after_measurements() -> None:
@@ -134,24 +226,46 @@ def test_no_order_of_phases_needs_fewer_swaps(missing: int, ready: int, free: in
 @given(
     missing=st.integers(0, 30),
     ready=st.integers(0, 30),
-    device=st.one_of(st.none(), st.integers(73, 200)),
+    device=st.one_of(st.none(), st.integers(75, 200)),
     spill=st.one_of(st.none(), st.integers(0, 200)),
     keep=st.sampled_from(["all", "until-scored"]),
     early=st.booleans(),
+    parted=st.booleans(),
+    data=st.data(),
 )
 def test_every_pair_is_edited_at_most_once_and_scored_once(
-    missing: int, ready: int, device: int | None, spill: int | None, keep: str, early: bool
+    missing: int,
+    ready: int,
+    device: int | None,
+    spill: int | None,
+    keep: str,
+    early: bool,
+    parted: bool,
+    data: st.DataObject,
 ) -> None:
-    made = plan(missing, ready, device=device, spill=spill, keep=keep, early_scores=early)
-    edits = [index for step in made.phases for index in step.edits]
+    if parted:
+        sizes = st.integers(44, 70)
+        reached = st.dictionaries(st.integers(0, 30), st.integers(1, 2))
+        made = in_parts(
+            missing,
+            ready,
+            device=data.draw(sizes),
+            spill=spill,
+            keep=keep,
+            early_scores=early,
+            reached=data.draw(reached),
+        )
+    else:
+        made = plan(missing, ready, device=device, spill=spill, keep=keep, early_scores=early)
+    edits = [i for step in made.phases if step.part in ("", "decode") for i in step.edits]
     scores = [index for step in made.phases for index in step.scores]
     assert edits == list(range(missing))
     both = [index for step in made.phases if step.kind == "both" for index in step.edits]
     assert sorted(scores + both) == list(range(missing + ready))
     done = set(range(missing, missing + ready))
     for step in made.phases:
-        done |= set(step.edits)
+        done |= set(step.edits) if step.part in ("", "decode") else set()
         assert set(step.scores) <= done
-    changes = [a.kind != b.kind for a, b in itertools.pairwise(made.phases)]
-    assert made.swaps == sum(changes)
+    changes = [set(b.models) - set(a.models) for a, b in itertools.pairwise(made.phases)]
+    assert made.swaps == sum(map(bool, changes))
     assert str(made.swaps) in made.describe() and made.as_json()["swaps"] == made.swaps

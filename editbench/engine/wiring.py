@@ -1,0 +1,89 @@
+"""What a run is made of, and what it would do with it now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from editbench.engine.costs import CostBook
+from editbench.engine.devices import Device
+from editbench.engine.events import Phase
+from editbench.engine.ledger import Ledger
+from editbench.engine.phases import Keep
+from editbench.engine.plan import Need, Plan, Room, make_plan
+from editbench.engine.protocols import Editor, Judge, Model, Part
+from editbench.engine.spill import Spill
+from editbench.engine.stages import LoadImages
+from editbench.engine.states import States
+from editbench.engine.steps import Limits
+from editbench.engine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of."""
+
+    ledger: Ledger
+    editor: Editor
+    judge: Judge
+    store: Store
+    spill: Spill
+    states: States | None  #: None for an editor that cannot work in parts
+    device: Device
+    device_bytes: int | None  #: that weights and steps may take; None for no limit
+    host_bytes: int  #: for decoded images
+    load_images: LoadImages
+    edit_batch: int
+    score_batch: int
+    limits: Limits
+    early_scores: bool = False
+    keep: Keep = "all"
+
+    def costs(self) -> CostBook:
+        """Return the book of what these models cost on this device."""
+        return CostBook(
+            self.store, self.device.name, editor=self.editor.identity, judge=self.judge.identity
+        )
+
+
+def plan_run(parts: Parts) -> Plan:
+    """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
+    room = Room(parts.device.name, parts.device_bytes, parts.store.room())
+    return make_plan(
+        replace(parts.ledger.work(), state_bytes=_state_bytes(parts)),
+        _need(parts.editor, parts, "edit", parts.edit_batch),
+        _need(parts.judge, parts, "score", parts.score_batch),
+        room,
+        costs=parts.costs().read(),
+        early_scores=parts.early_scores,
+        keep=parts.keep,
+    )
+
+
+def _need(model: Model, parts: Parts, phase: Phase, batch: int) -> Need:
+    apart = divided(model) if phase == "edit" else ()
+    if parts.device.name == "cpu":  # a pretend device counts weights alone
+        return Need(model.name, model.footprint, parts=apart)
+    working = parts.costs().working(phase)
+    if working is None:  # never run here: the backend's estimate has to do
+        working = max((model.working_bytes(*size) for size in _sizes(parts)), default=0)
+    return Need(model.name, model.footprint, working * batch, apart)
+
+
+def divided(editor: Model) -> Sequence[Part]:
+    """Return the parts that an editor can work in; none for most."""
+    return tuple(getattr(editor, "parts", ()))
+
+
+def _state_bytes(parts: Parts) -> int:
+    if not parts.states:
+        return 0
+    editor: Any = parts.editor
+    estimate = max((editor.state_bytes(*size) for size in _sizes(parts)), default=0)
+    return max(map(parts.states.size, parts.states.parts)) or estimate
+
+
+def _sizes(parts: Parts) -> set[tuple[int, int]]:
+    known = (facts for facts in parts.ledger.facts if not isinstance(facts, str))
+    return {size for facts in known for size in facts.sizes}

@@ -1,0 +1,209 @@
+"""Runs on a device that holds the largest part of the editor, and not all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from editbench import api
+from editbench.config import layered
+from editbench.engine.events import (
+    Advanced,
+    Event,
+    Failed,
+    Memory,
+    Notice,
+    PhaseStarted,
+    Planned,
+    RunEnded,
+    Swapped,
+)
+from editbench.engine.states import PREFIX
+from editbench.engine.store import Store
+from editbench.errors import DoesNotFit, Stopped
+from tests import struck
+from tests.runs import TINY, Made, make, pairs, places, results
+
+PARTS = ("encode", "denoise", "decode")
+#: bytes; Kontext has 672 kB, its largest part 358 kB, and the judge 638 kB
+SMALL: dict[str, Any] = {"memory": {"device_budget": "660kB"}}
+STRUCK: dict[str, Any] = {
+    "editor": {"use": f"{struck.__file__}:Editor", "model": "tiny/flux-kontext"}
+}
+KONTEXT = {"editor": TINY["editor"]}
+REMOTE: dict[str, Any] = {"judge": {"use": f"{struck.__file__}:Judge"}}
+NAMES = ["ant", "bee", "cow"]
+
+
+def planned(made: Made) -> Planned:
+    (found,) = [event for event in made.events if isinstance(event, Planned)]
+    return found
+
+
+def states(folder: Path) -> list[str]:
+    with Store.open(folder / "store", read_only=True) as store:
+        return [key for key, _ in store.headers(PREFIX)]
+
+
+def advanced(events: list[Event]) -> Counter[tuple[str, str]]:
+    return Counter((e.pair, e.part) for e in events if isinstance(e, Advanced))
+
+
+@pytest.mark.parametrize("model", ["tiny/qwen-image-edit", "tiny/qwen-image-edit-plus"])
+def test_parts_need_only_the_largest_and_find_what_the_whole_finds(
+    tmp_path: Path, model: str
+) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    editor = {"editor": {"model": model}}
+    # 731 kB: the text encoder and the VAE with their buffers; all modules have 1.1 MB.
+    small = {"memory": {"device_budget": "740kB"}}
+    made = make(tmp_path / "parts", suite, editor, small)
+    plan = planned(made)
+    (ended,) = [event for event in made.events if isinstance(event, RunEnded)]
+    assert (plan.placement, plan.swaps, ended.swaps) == ("in parts", 2, 2)
+    phases = [event.part for event in made.events if isinstance(event, PhaseStarted)]
+    assert phases == [*PARTS, ""]
+    assert all(e.device_used <= 740_000 for e in made.events if isinstance(e, Memory))
+    # Each module goes to the device once; the VAE stays beside the transformer.
+    moves = [(e.old.split()[-1:], e.bytes) for e in made.events if isinstance(e, Swapped)]
+    assert moves == [([], 635_904 + 93_184), (["encode"], 372_224), (["decode"], 637_952)]
+    assert states(tmp_path / "parts") == []
+
+    whole = make(tmp_path / "whole", suite, editor)
+    assert planned(whole).placement == "phased"
+    assert made.items() == whole.items()
+    again = make(tmp_path / "parts", suite, editor, {"run": {"name": "whole"}})
+    assert (again.count("edit"), again.count("score")) == (0, 0)
+
+
+def test_a_device_for_no_part_is_refused_with_the_bytes_of_the_largest(tmp_path: Path) -> None:
+    layers = layered(places(tmp_path), KONTEXT, REMOTE, {"memory": {"device_budget": "300kB"}})
+    with pytest.raises(DoesNotFit) as caught:
+        api.plan(api.load_config(overrides=layers))
+    assert any("in parts  358 kB" in problem for problem in caught.value.problems)
+
+
+def test_scores_come_while_edits_are_decoded_if_the_judge_needs_no_device(tmp_path: Path) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    config = layered(
+        places(tmp_path), KONTEXT, REMOTE, suite, {"memory": {"device_budget": "530kB"}}
+    )
+    events: list[Event] = []
+    made = Made(api.run(api.load_config(overrides=config), on_event=events.append), events)
+    phases = [(event.phase, event.part) for event in made.events if isinstance(event, PhaseStarted)]
+    assert phases[:2] == [("edit", "encode"), ("edit", "denoise")]
+    assert sorted(phases[2:]) == [("edit", "decode"), ("score", "")]
+    assert (planned(made).swaps, made.count("score"), made.events[-1].swaps) == (1, 3, 1)
+
+
+def test_a_disk_for_few_states_makes_several_phase_batches(tmp_path: Path) -> None:
+    names = [f"p{n}" for n in range(7)]
+    layers = (pairs(tmp_path / "x", names), SMALL, {"memory": {"spill": "10MB", "codec": "webp"}})
+    whole = make(tmp_path / "a", *layers)
+    assert planned(whole).batches == 1
+    made = make(tmp_path / "b", *layers, {"memory": {"spill": "530kB"}})
+    assert planned(made).batches > 1
+    assert made.events[-1].swaps == planned(made).swaps == 3 * planned(made).batches - 1
+    assert results(made.result.folder) == results(whole.result.folder)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
+    tmp_path: Path, part: str
+) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
+    once = {"editor": {"strike": [f"{part}:bee"]}}
+    retried = make(tmp_path / "once", suite, STRUCK, SMALL, once)
+    assert retried.count("retry") == 1
+    assert results(retried.result.folder) == results(whole.result.folder)
+
+    twice = {"editor": {"strike": [f"{part}:bee"] * 2}, "run": {"name": "trial"}}
+    failed = make(tmp_path / "twice", suite, STRUCK, SMALL, twice)
+    (event,) = [event for event in failed.events if isinstance(event, Failed)]
+    assert (event.pair, event.phase, event.state) == ("bee", "edit", "edit_failed")
+    assert [item["state"] for item in failed.items().values()].count("ok") == 2
+    assert len(states(tmp_path / "twice")) == (part != "encode")
+
+    mended = make(tmp_path / "twice", suite, STRUCK, SMALL, {"run": {"name": "trial"}})
+    assert mended.items() == whole.items()
+    assert [pair for pair, _ in advanced(mended.events)] == ["bee"] * (2 - PARTS.index(part))
+    assert states(tmp_path / "twice") == []
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["soon", "now"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
+    tmp_path: Path, part: str, now: bool
+) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    whole = make(tmp_path / "quiet", suite, SMALL)
+    events: list[Event] = []
+    config = api.load_config(overrides=layered(TINY, places(tmp_path / "loud"), suite, SMALL))
+
+    async def stopped() -> None:
+        async with api.open_run(config, on_event=events.append) as run:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch, run)
+                with pytest.raises(Stopped):
+                    await run.wait()
+
+    async def watch(run: api.Run) -> None:
+        while not any(event.kind == ("edit" if part == "decode" else "part") for event in events):
+            await anyio.sleep(0)
+            if part != "encode" and any(e.kind == "phase" and e.part != part for e in events):
+                break
+        run.stop(now=now)
+
+    anyio.run(stopped)
+    made = make(tmp_path / "loud", suite, SMALL)
+    assert results(made.result.folder) == results(whole.result.folder)
+    done = advanced([*events, *made.events])
+    assert set(done.values()) == {1} and len(done) == 2 * len(NAMES)
+    assert states(tmp_path / "loud") == []
+
+
+def test_a_damaged_state_costs_its_pair_a_new_beginning(tmp_path: Path) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    named = {"run": {"name": "trial"}}
+    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
+    strikes = [f"denoise:{name}" for name in NAMES for _ in "12"]
+    make(tmp_path / "loud", suite, STRUCK, SMALL, named, {"editor": {"strike": strikes}})
+    assert len(states(tmp_path / "loud")) == 3
+    for number, file in enumerate(sorted((tmp_path / "loud/store").rglob("i*.val"))):
+        if number < 2:
+            content = bytearray(file.read_bytes())
+            content[-100] ^= 1
+            file.write_bytes(content)
+    made = make(tmp_path / "loud", suite, STRUCK, SMALL, named)
+    notices = [event.message for event in made.events if isinstance(event, Notice)]
+    assert sum("it will be made again" in text for text in notices) == 2
+    assert Counter(part for _, part in advanced(made.events)) == {"encode": 2, "denoise": 3}
+    assert made.items() == whole.items() and states(tmp_path / "loud") == []
+
+
+def test_states_are_of_no_use_to_other_libraries_and_removed_with_their_edit(
+    tmp_path: Path,
+) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    named = {"run": {"name": "trial"}, "editor": {"strike": ["decode:ant"] * 2}}
+    make(tmp_path, suite, STRUCK, SMALL, named)
+    (key,) = states(tmp_path)
+    with Store.open(tmp_path / "store") as store:
+        record = store.get(key)
+        assert record is not None
+        store.delete(key)
+        store.add(key, {**record.header, "form": "of last year"}, record.payload)
+    made = make(tmp_path, suite, STRUCK, SMALL, {"run": {"name": "trial"}})
+    assert advanced(made.events) == {("ant", "encode"): 1, ("ant", "denoise"): 1}
+    assert states(tmp_path) == []
+
+    make(tmp_path / "b", suite, STRUCK, SMALL, named)
+    assert len(states(tmp_path / "b")) == 1
+    make(tmp_path / "b", suite, STRUCK, {"run": {"name": "trial"}})  # on a device for the whole
+    make(tmp_path / "b", suite, STRUCK, {"run": {"name": "trial"}})
+    assert states(tmp_path / "b") == []
