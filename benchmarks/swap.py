@@ -15,7 +15,6 @@ another, and seconds say nothing.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -37,7 +36,7 @@ from movers import (
     Retained,
     RetainedPinned,
 )
-from turns import Asked, ceilings, in_a_process, measure
+from turns import Asked, ceilings, fresh_processes, in_a_process, measure
 from weights import SIZES
 
 from editbench.units import format_bytes, format_seconds, parse_bytes
@@ -57,21 +56,13 @@ METHODS: Mapping[str, type[Mover]] = {
     "overlay": Overlay,
     "file": FromFile,
 }
-HEAVY = [
-    "accelerate",
-    "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit",
-    "transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe",
-]
 
 Row = Mapping[str, Any]
 
 
 def main() -> None:
     asked, args = parse()
-    # Forked from a server that has imported the libraries and has touched no device.
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(HEAVY)
-    ask = partial(in_a_process, processes, timeout=args.timeout)
+    ask = partial(in_a_process, fresh_processes(asked.device), timeout=args.timeout)
     environ = common.environment()
     link = ask(ceilings, asked)
     if "reason" in link:

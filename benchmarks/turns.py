@@ -7,6 +7,7 @@ exception, a process that was killed or took too long.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import resource
 import statistics
@@ -14,6 +15,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +31,11 @@ from editbench.units import format_bytes, format_seconds
 if TYPE_CHECKING:
     import torch
 
+HEAVY = (
+    "accelerate",
+    "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit",
+    "transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe",
+)
 SLACK = 1 << 30  #: bytes of a GPU that a step may take beyond what it took once
 ROOM = 1.2  #: of the larger tiny model, for both
 ROUNDS = 10  #: of measuring the link
@@ -117,10 +124,12 @@ def measure(method: type[Mover], asked: Asked) -> dict[str, Any]:
     """Have the models take turns; return what that cost, a change of model, cycle by cycle."""
     import torch
 
-    before = _peak_rss()
+    for library in HEAVY:
+        import_module(library)
     silence("transformers", "diffusers")
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     stage = Stage(asked)
+    before = _peak_rss()
     mover = method(stage.device, room=stage.room)
     with torch.no_grad():
         return _Turns(stage, mover).figures(cycles=asked.cycles, before=before)
@@ -237,6 +246,19 @@ class _Turns:
 
 def _peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def fresh_processes(device: str) -> Any:
+    """Return a way to start processes of which none knows what another did."""
+    import torch
+
+    if device != "cpu" and torch.cuda.is_available():
+        # Libraries look for a GPU when they are imported, and a fork cannot use CUDA after that.
+        return multiprocessing.get_context("spawn")
+    # Forked from a server that has imported the libraries, which takes longer than all else.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(list(HEAVY))
+    return processes
 
 
 def in_a_process(

@@ -163,8 +163,8 @@ def test_full_models_have_the_sizes_of_the_real_ones() -> None:
 def test_whatever_goes_wrong_in_a_process_is_a_reason(work: Any, given: Any, reason: str) -> None:
     import turns
 
-    processes = multiprocessing.get_context("forkserver")
-    timeout = 0.2 if work is time.sleep else 60
+    timeout = 0.2 if work is time.sleep else 120
+    processes = multiprocessing.get_context("spawn")
     found = turns.in_a_process(processes, work, given, timeout=timeout)
     assert found["reason"].startswith(reason)
 
