@@ -21,6 +21,7 @@ from editbench.config import RunConfig
 from editbench.doctor import doctor
 from editbench.engine.cache import Cache
 from editbench.engine.events import Event
+from editbench.engine.lock import holder
 from editbench.engine.plan import Plan
 from editbench.engine.store import Store
 from editbench.engine.wiring import plan_run
@@ -55,6 +56,7 @@ __all__ = [
     "plan",
     "reparse",
     "run",
+    "running",
     "score",
     "score_config",
     "write_report",
@@ -137,6 +139,11 @@ def list_runs(out: Path = Path("runs")) -> list[RunResult]:
         return []
     found = [folder for folder in out.iterdir() if _is_run(folder)]
     return [RunResult(folder) for folder in sorted(found, key=_last_written)]
+
+
+def running(result: RunResult) -> str:
+    """Return which process carries a run out now, and since when; empty if none does."""
+    return holder(result.folder)
 
 
 def _is_run(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from editbench.cli.continuing import RESUME_EXAMPLES, SCORE_EXAMPLES, resume, sc
 from editbench.cli.messages import say
 from editbench.cli.options import Settings, Watch
 from editbench.cli.profiling import profile
-from editbench.cli.reading import AsJson, list_, print_json, show
+from editbench.cli.reading import SHOW_EXAMPLES, AsJson, list_, print_json, show
 from editbench.cli.reporting import COMPARE_EXAMPLES, REPORT_EXAMPLES, compare, report
 from editbench.cli.setting_up import demo, doctor, init
 
@@ -113,7 +113,7 @@ def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None
 app.command(name="resume", epilog=RESUME_EXAMPLES)(command(resume))
 app.command(name="score", epilog=SCORE_EXAMPLES)(command(score))
 app.command(name="demo")(command(demo))
-app.command(name="show")(command(show))
+app.command(name="show", epilog=SHOW_EXAMPLES)(command(show))
 app.command(name="report", epilog=REPORT_EXAMPLES)(command(report))
 app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))
 app.command(name="list")(command(list_))

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from editbench.cli.messages import first_cause, tell
 from editbench.cli.options import OUTPUT, Means, Scoring, Settings, Watch, variable
@@ -126,8 +127,20 @@ def _flags(kind: type) -> list[inspect.Parameter]:
 def _parameter(
     name: str, annotation: Any, default: Any = inspect.Parameter.empty
 ) -> inspect.Parameter:
+    for info in getattr(annotation, "__metadata__", ()):
+        if isinstance(info, OptionInfo):
+            _complete(info, name, is_switch=isinstance(default, bool) or bool(info.count))
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _complete(info: OptionInfo, name: str, *, is_switch: bool) -> None:
+    """Give a flag its environment variable, and a switch no value in the help."""
+    words = (info.default, *(info.param_decls or ()))  # typer takes the first for a default
+    written = next((str(word) for word in words if str(word).startswith("--")), name)
+    info.envvar = info.envvar or variable(written.lstrip("-"))
+    if is_switch:
+        info.metavar = ""
 
 
 def _build(kind: type, given: dict[str, Any], context: typer.Context) -> Any:

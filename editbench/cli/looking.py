@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from editbench.api import list_runs
+from editbench.api import list_runs, running
 from editbench.cli import tables
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
@@ -29,8 +29,8 @@ def runs(out: Path) -> list[dict[str, str]]:
 
 
 def _cells(result: RunResult) -> tuple[str, ...]:
-    if not result.finished:
-        return (result.name, "unfinished", "", "", "", "", "")
+    if not result.finished or running(result):
+        return (result.name, _standing(result), "", "", "", "", "")
     summary, overall = result.summary, result.rows()[-1]
     return (
         result.name,
@@ -54,9 +54,16 @@ def status(result: RunResult) -> dict[str, Any]:
         "run": result.name,
         "folder": str(result.folder),
         "finished": result.finished,
+        "running": running(result),
         "summary": result.summary,
         "so_far": so_far,
     }
+
+
+def _standing(result: RunResult) -> str:
+    if running(result):
+        return "running"
+    return "finished" if result.finished else "unfinished"
 
 
 def show_run(result: RunResult, screen: Screen) -> None:
@@ -64,14 +71,16 @@ def show_run(result: RunResult, screen: Screen) -> None:
     if result.finished:
         summary = result.summary
         words = [summary[key] for key in ("suite", "editor", "judge")]
-        _head(screen, result, "finished", words, summary["notes"])
+        _head(screen, result, _standing(result), words, summary["notes"])
         screen.out.print(tables.results(result))
     elif state := _state(result):
         words = [state.suite, state.editor, state.judge]
-        _head(screen, result, "unfinished", words, state.notes)
+        _head(screen, result, _standing(result), words, state.notes)
         screen.out.print(tables.unfinished(state))
         for line in state.lines[-3:]:
             _print(screen, f"{line.what:<8} {line.text}")
+        on = f"show {result.name} --follow" if running(result) else f"resume {result.name}"
+        say(screen.err, "next", f"editbench {on}")
     else:
         say(screen.err, "unfinished", f"{result.name} has not begun")
 

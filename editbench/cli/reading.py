@@ -11,11 +11,12 @@ import typer
 
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
-from editbench.cli.options import variable
+from editbench.cli.modes import Mode
+from editbench.cli.options import OUTPUT, flag
 
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", help="Folder of the runs.", envvar=variable("out")),
+    typer.Option("--out", "-o", help="Folder of the runs.", metavar="DIR"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Which = Annotated[
@@ -25,29 +26,55 @@ Which = Annotated[
 Kind = Literal["runs", "editors", "judges", "suites", "observers"]
 
 
+SHOW_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench show
+
+editbench show RUN --pair ID
+
+editbench show --follow
+
+--follow shows a run that goes on in another terminal, as that terminal does; Ctrl-C ends the \
+looking and not the run.
+"""
+
+
 def show(
     run: Which = None,
-    pair: Annotated[
-        str | None, typer.Argument(metavar="PAIR", help="Id of one pair, to show in full.")
-    ] = None,
     *,
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            "--pair", metavar="ID", help="One pair, in full.", envvar="EDITBENCH_SHOW_PAIR"
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it go on.")] = False,
     out: Out = Path("runs"),
     as_json: AsJson = False,
+    display: Annotated[Mode, flag("display", help="How to watch it.", panel=OUTPUT)] = Mode.AUTO,
     screen: Screen,
-) -> None:
+) -> int:
     """Show how a run stands, also one still going on, or one pair in full."""
-    from editbench.api import open_result
+    from editbench.api import open_result, running
     from editbench.cli import looking
 
     result = open_result(run, out=out)
-    if pair is None and not as_json:
-        looking.show_run(result, screen)
-    elif pair is None:
+    if pair is not None:
+        item = looking.find(result, pair)
+        if as_json:
+            print_json(item)
+        else:
+            looking.show_pair(item, screen)
+    elif as_json:
         print_json(looking.status(result))
-    elif not as_json:
-        looking.show_pair(looking.find(result, pair), screen)
+    elif follow and running(result):
+        from editbench.cli.following import follow as follow_run
+
+        return follow_run(result, screen, display)
     else:
-        print_json(looking.find(result, pair))
+        looking.show_run(result, screen)
+    return 0
 
 
 def list_(

@@ -68,14 +68,14 @@ def test_show_tells_how_far_an_unfinished_run_is(out: Path) -> None:
 
 
 def test_show_prints_everything_of_one_pair_and_nothing_that_commands(out: Path) -> None:
-    result = invoke("show", "done", "p4")
+    result = invoke("show", "done", "--pair", "p4")
     assert result.exit_code == 0
     assert "raw\n  I·[2J would\n  say [b]seven[/b]\n" in result.stdout
     assert "no JSON in the reply" in result.stdout
 
 
 def test_show_as_json_is_the_item_itself(out: Path) -> None:
-    value: dict[str, Any] = json.loads(invoke("show", "done", "p4", "--json").stdout)
+    value: dict[str, Any] = json.loads(invoke("show", "done", "--pair", "p4", "--json").stdout)
     assert value["raw"] == "I\x1b[2J would\nsay [b]seven[/b]"
     status = json.loads(invoke("show", "begun", "--json").stdout)
     assert status["finished"] is False and status["so_far"]["edited"] == 19
@@ -86,8 +86,8 @@ def test_show_as_json_is_the_item_itself(out: Path) -> None:
     ("arguments", "said"),
     [
         (["nowhere"], "there is no run 'nowhere'"),
-        (["done", "p9"], "done has no pair 'p9'"),
-        (["begun", "p1"], "begun is not finished"),
+        (["done", "--pair", "p9"], "done has no pair 'p9'"),
+        (["begun", "--pair", "p1"], "begun is not finished"),
     ],
 )
 def test_what_cannot_be_shown_is_named(out: Path, arguments: list[str], said: str) -> None:
