@@ -24,7 +24,7 @@ except SystemExit:
     pass
 print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
-FLOOR = "import pydantic, rich.console, typer"
+FLOOR = "import pydantic, rich.console, typer, typer.rich_utils"
 
 
 def test_alone_it_names_three_commands_and_succeeds() -> None:
