@@ -116,7 +116,7 @@ class LiveDashboard:
         state = self._state and replace(self._state, now=max(now, self._state.now))
         # One row less than there is: a taller frame would scroll away under the next one.
         picture: RenderableType = view(state, width, height - 1) if state else self._before
-        self._painter.draw(picture, width)
+        self._painter.draw(picture, (width, height))
         if state:
             share = state.steps_done / state.steps if state.steps else 1.0
             self._title.show(f"editbench {share:.0%} {plain(state.run)}", share, now=now)

@@ -41,17 +41,21 @@ class Painter(RenderHook):
         self._console = console
         self._frame: Sequence[Line] = ()
         self._window = console.window()
+        self._lost = 0  # rows of old frames that scrolled out of a window that became smaller
 
-    def draw(self, picture: RenderableType, width: int) -> None:
-        """Show a picture in place of the last one; only lines that differ are written."""
-        lines = list(_lines(self._console, picture, width))
+    def draw(self, picture: RenderableType, window: tuple[int, int]) -> None:
+        """Show a picture, made for a window of this size, in place of the last one.
+
+        Only lines that differ are written.
+        """
+        lines = list(_lines(self._console, picture, window[0]))
         with self._console.lock:
-            self.write(self._to_top() + self._replace(lines))
+            self.write(self._to_top(window) + self._replace(lines))
 
     def clear(self) -> None:
         """Take the frame away."""
         with self._console.lock:
-            self.write(self._to_top() + self._replace([]))
+            self.write(self._to_top(self._console.window()) + self._replace([]))
 
     def forget(self) -> None:
         """Leave the frame where it is; the next one is drawn below the cursor."""
@@ -59,8 +63,9 @@ class Painter(RenderHook):
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """Have what is printed stand above the frame. Called by the console, its lock held."""
-        frame = self._frame
-        away = self._to_top() + self._replace([])
+        away = self._to_top(self._console.window())
+        frame, self._lost = self._frame, 0
+        away += self._replace([])
         return [_Codes(away), *renderables, _Codes(self._replace(frame))]
 
     def write(self, codes: str) -> None:
@@ -69,18 +74,21 @@ class Painter(RenderHook):
             self._console.file.write(codes)
             self._console.file.flush()
 
-    def _to_top(self) -> str:
+    def _to_top(self, window: tuple[int, int]) -> str:
         """Return codes that move to the frame's first line.
 
-        If the window's size changed, the terminal may have folded the frame: it is erased and
-        forgotten.
+        If the window's size changed, the terminal may have folded the frame, cut rows off its top,
+        or brought such rows back: all of it is erased and forgotten. Where a terminal does none of
+        this, moving up ends at the window's top.
         """
-        before, self._window = self._window, self._console.window()
-        if self._window == before:
+        before, self._window = self._window, window
+        if window == before:
             return "\r" + _up(len(self._frame) - 1)
-        width, height = self._window
+        width, height = window
         rows = [max(1, -(-line.cells // width)) for line in self._frame] or [1]
-        above = min(sum(rows[:-1]), height - 1)
+        back = min(self._lost, max(0, height - before[1]))
+        above = min(sum(rows[:-1]) + back, height - 1)
+        self._lost += sum(rows[:-1]) - above
         self._frame = ()
         # Line by line: tmux would put a screen that is cleared at once into its history.
         erased = DOWN.join([ERASE] * (above + rows[-1]))
@@ -89,14 +97,17 @@ class Painter(RenderHook):
     def _replace(self, lines: Sequence[Line]) -> str:
         """Return codes that write these lines over the frame, from its first line on."""
         old, self._frame = self._frame, lines
-        rows = []
-        for number, line in enumerate(lines):
+        codes = [CUT]
+        for number in range(max(len(old), len(lines))):
+            if number:
+                # A new row may have to scroll the screen; one that is there must not.
+                codes.append("\r" + (DOWN if number < len(old) else "\n"))
+            line = lines[number] if number < len(lines) else None
             # The last line is where a terminal echoes keys, so it is always written.
-            same = number < len(old) and old[number] == line and number < len(lines) - 1
-            rows.append("" if same else ERASE + line.text)
-        rows += [ERASE] * (len(old) - len(lines))
-        back = _up(len(rows) - max(1, len(lines)))
-        return CUT + "\r\n".join(rows) + "\r" + back + WRAP
+            same = number < min(len(old), len(lines) - 1) and old[number] == line
+            if not same:
+                codes.append(ERASE + (line.text if line else ""))
+        return "".join(codes) + "\r" + _up(len(old) - max(1, len(lines))) + WRAP
 
 
 class _Codes(NamedTuple):

@@ -83,7 +83,7 @@ def test_a_frame_fills_no_more_than_the_screen_but_for_one_row(
     terminal = Emulator(width, height)
     painter = Painter(terminal.console)
     for _ in range(3):
-        painter.draw(view(STATES[what], width, height - 1), width)
+        painter.draw(view(STATES[what], width, height - 1), (width, height))
     rows = terminal.rows()
     assert rows == terminal.expected(view(STATES[what], width, height - 1), width)
     assert 3 <= len(rows) < height
@@ -103,7 +103,7 @@ def test_frames_of_any_size_and_order_leave_only_the_last(
     terminal = Emulator(width, height)
     painter = Painter(terminal.console)
     for state in states:
-        painter.draw(view(state, width, height - 1), width)
+        painter.draw(view(state, width, height - 1), (width, height))
     assert terminal.rows() == terminal.expected(view(states[-1], width, height - 1), width)
     assert terminal.scrolled == 0
 
@@ -117,11 +117,11 @@ def test_what_is_printed_stands_above_the_frame_in_order(actions: list[str], wid
     state = STATES["edit"]
     for number, action in enumerate(actions):
         if action == "draw":
-            painter.draw(view(state, width, 11), width)
+            painter.draw(view(state, width, 11), (width, 12))
         else:
             printed.append(f"line {number}")
             terminal.console.print(Text(printed[-1]))
-    painter.draw(view(state, width, 11), width)
+    painter.draw(view(state, width, 11), (width, 12))
     frame = terminal.expected(view(state, width, 11), width)
     scrolled = [
         "".join(row[x].data for x in range(width)).rstrip() for row in terminal.screen.history.top
@@ -135,10 +135,10 @@ def test_a_window_of_another_size_shows_the_frame_once(sizes: list[tuple[int, in
     terminal = Emulator(80, 24)
     painter = Painter(terminal.console)
     state = STATES["score"]
-    painter.draw(view(state, 80, 23), 80)
+    painter.draw(view(state, 80, 23), (80, 24))
     for width, height in sizes:
         terminal.resize(width, height)
-        painter.draw(view(state, width, height - 1), width)
+        painter.draw(view(state, width, height - 1), (width, height))
         frame = terminal.expected(view(state, width, height - 1), width)
         assert [row for row in terminal.rows() if row] == [row for row in frame if row]
 
@@ -146,26 +146,26 @@ def test_a_window_of_another_size_shows_the_frame_once(sizes: list[tuple[int, in
 def test_a_pause_leaves_the_old_frame_and_draws_below_what_the_shell_wrote() -> None:
     terminal = Emulator()
     painter = Painter(terminal.console)
-    painter.draw(Text("one\ntwo"), 80)
+    painter.draw(Text("one\ntwo"), (80, 24))
     terminal.write("\n[1]+ Stopped\n")
     painter.forget()
-    painter.draw(Text("three\nfour"), 80)
+    painter.draw(Text("three\nfour"), (80, 24))
     assert terminal.rows() == ["one", "two", "[1]+ Stopped", "three", "four"]
 
 
 def test_an_echoed_key_is_written_over() -> None:
     terminal = Emulator()
     painter = Painter(terminal.console)
-    painter.draw(Text("one\nctrl-c: stop"), 80)
+    painter.draw(Text("one\nctrl-c: stop"), (80, 24))
     terminal.write("^C")
-    painter.draw(Text("one\nctrl-c: stop"), 80)
+    painter.draw(Text("one\nctrl-c: stop"), (80, 24))
     assert terminal.rows() == ["one", "ctrl-c: stop"]
 
 
 def test_no_mode_of_the_terminal_outlives_a_frame() -> None:
     terminal = Emulator()
     before = set(terminal.screen.mode)
-    Painter(terminal.console).draw(view(STATES["edit"], 80, 23), 80)
+    Painter(terminal.console).draw(view(STATES["edit"], 80, 23), (80, 24))
     assert set(terminal.screen.mode) == before
     assert not terminal.screen.cursor.hidden
     assert "\x1b[?1049h" not in terminal.text and "\x1b[?25l" not in terminal.text
