@@ -40,7 +40,9 @@ COMPARE_EXAMPLES = """\
 
 editbench compare BASE NEW
 
-editbench compare BASE NEW --fail-if 'drop > 0.2' --fail-if 'sure-drop in any > 0'
+editbench compare BASE NEW --fail-if 'drop > 0.2'
+
+editbench compare BASE NEW --fail-if 'sure-drop in any > 0'
 
 editbench compare BASE NEW --format md > difference.md
 
@@ -122,7 +124,8 @@ def report(
     results = [api.open_result(run, out=out) for run in runs or (None,)]
     if form == "html":
         size = parse_size(picture_bytes)
-        target = api.write_report(results, to, pictures=pictures, picture_bytes=size)
+        with screen.err.status("finding pictures and making the page"):
+            target = api.write_report(results, to, pictures=pictures, picture_bytes=size)
         written = format_bytes(target.stat().st_size)
         say(screen.err, "written", f"{target}  {written}")
         if open_:
@@ -176,7 +179,8 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.")],
     *,
     form: Annotated[
-        Literal["table", "md"], typer.Option("--format", "-f", help="Form on stdout.")
+        Literal["table", "md"],
+        typer.Option("--format", "-f", help="Form on stdout.", envvar=variable("compare-format")),
     ] = "table",
     fail_if: Annotated[
         list[str] | None,
@@ -190,7 +194,12 @@ def compare(
     out: Out = Path("runs"),
     page: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Also write a page with both side by side."),
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a page with both side by side.",
+            envvar=variable("html"),
+        ),
     ] = None,
     as_json: AsJson = False,
     screen: Screen,

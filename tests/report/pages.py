@@ -46,6 +46,8 @@ def suite(folder: Path, count: int, *, special: bool = True, size: int = 96) -> 
         Image.linear_gradient("L").resize((120, 90)).convert("RGB").save(folder / "grey.webp")
         rows += [_row(name, "social", f"Add a hat: {name}.", "grey") for name in SPECIAL]
         rows += [_row(f"harm-{HARM}", f"harm {HARM}", HARM, "grey")]
+        two = _row("two-sources", "social", "Put the one into the other.")
+        rows += [two | {"source": ["grey.webp", "pair-0000.webp"]}]
     path = folder / "pairs.jsonl"
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     path.write_text("".join(lines), encoding="utf-8")

@@ -120,6 +120,26 @@ def test_the_slider_follows_a_finger(browser: Browser, site: Site) -> None:
         assert at(slider) == pytest.approx(30, abs=2)
 
 
+def test_a_pair_can_be_enlarged_and_its_neighbours_follow(page: Page) -> None:
+    first, second = page.locator(".card").nth(0), page.locator(".card").nth(1)
+    first.get_by_role("button", name="enlarge").click()
+    stage = page.get_by_role("dialog")
+    until(page, LOADED, stage.locator(".after").element_handle())
+    page.keyboard.press("End")
+    assert at(stage.locator(".slider")) == 100
+    assert stage.get_by_role("button", name="previous").is_disabled()
+    stage.get_by_role("button", name="next").click()
+    assert stage.locator(".buttons bdi").text_content() == second.get_attribute("aria-label")
+    page.keyboard.press("Escape")
+    assert not stage.is_visible()
+
+
+def test_further_sources_stand_below(page: Page) -> None:
+    two = card(page, "two-sources")
+    two.scroll_into_view_if_needed()
+    until(page, LOADED, two.get_by_alt_text("a further source").element_handle())
+
+
 def test_pictures_come_as_their_card_comes_near(page: Page) -> None:
     last = page.locator(".slider img.after").last
     assert last.evaluate("img => img.hasAttribute('data-place')")
@@ -140,8 +160,8 @@ def test_the_worst_pairs_come_first_and_failures_last(page: Page) -> None:
         for text in page.locator(".card .score").all_text_contents()
         if text[0].isdigit()
     ]
-    assert len(scores) == 42 and scores == sorted(scores)
-    assert set(ids(page)[42:]) == {"no-edit", "refused", "cut", "above", "harm-raw"}
+    assert len(scores) == 43 and scores == sorted(scores)
+    assert set(ids(page)[43:]) == {"no-edit", "refused", "cut", "above", "harm-raw"}
 
 
 def test_searching_finds_instructions_reasons_and_replies_in_any_script(page: Page) -> None:
@@ -156,9 +176,9 @@ def test_searching_finds_instructions_reasons_and_replies_in_any_script(page: Pa
         search.fill(words)
         assert len(ids(page)) == count, words
     assert page.get_by_text("No pair is like that.").is_visible()
-    assert page.locator("#count").inner_text() == "0 of 47 pairs"
+    assert page.locator("#count").inner_text() == "0 of 48 pairs"
     page.get_by_role("button", name="clear").click()
-    assert len(ids(page)) == 47 and search.input_value() == ""
+    assert len(ids(page)) == 48 and search.input_value() == ""
 
 
 def test_filters_narrow_and_combine(page: Page) -> None:
@@ -178,7 +198,7 @@ def test_orders_are_what_they_say(page: Page) -> None:
     page.get_by_label("Sort").select_option("id")
     assert ids(page)[:2] == ["above", "cut"] and ids(page) == sorted(ids(page))
     page.get_by_label("Sort").select_option("best")
-    texts = page.locator(".card .score").all_text_contents()[:42]
+    texts = page.locator(".card .score").all_text_contents()[:43]
     assert texts == sorted(texts, key=float, reverse=True)
 
 
@@ -202,7 +222,7 @@ def test_links_lead_to_pairs_and_back(page: Page) -> None:
     shows(page, 1)
     assert ids(page) == ["no-edit"]
     page.go_back()
-    shows(page, 47)
+    shows(page, 48)
     page.locator("#categories").get_by_role("link", name="causal").click()
     shows(page, 8)
     assert page.get_by_label("Category").input_value() == "causal"
@@ -255,7 +275,7 @@ def test_the_page_cannot_ask_for_anything(browser: Browser, site: Site) -> None:
 
 
 def test_two_runs_show_what_differs(both: Page) -> None:
-    assert len(ids(both)) == 47
+    assert len(ids(both)) == 48
     both.get_by_label("only differing").check()
     differing = ids(both)
     assert 0 < len(differing) <= 10

@@ -34,7 +34,8 @@
     return make("img", { class: kind, alt, "data-place": place, decoding: "async", draggable: "false" });
   }
 
-  function slider(pair, run, name) {
+  /* A before and after with a range input over both, so that mouse, touch and keys are native. */
+  function slider(pair, run, name, large = false) {
     const [width, height] = run.size || [4, 3];
     const figure = make("figure", { class: "slider" });
     const has = (place) => typeof place === "number";
@@ -50,7 +51,35 @@
       const missing = has(run.after) ? null : run.size ? "no picture" : "no edit";
       figure.append(missing && !has(pair.before) ? make("span", { class: "gone" }, missing) : make("span", { class: "tag left" }, has(run.after) ? "after" : `before (${missing})`));
     }
+    if (!large && figure.querySelector("img")) {
+      const button = make("button", { class: "enlarge", type: "button", "aria-label": `enlarge ${name}` }, "⤢");
+      button.addEventListener("click", () => enlarge(pair));
+      figure.append(button);
+    }
     return figure;
+  }
+
+  /* One pair as large as the window; its neighbours are those of the present view. */
+  const stage = document.getElementById("stage");
+  function enlarge(pair) {
+    const place = shown.findIndex((entry) => entry.pair === pair);
+    const go = (text, entry) => {
+      const button = make("button", { type: "button", disabled: !entry }, text);
+      button.addEventListener("click", () => enlarge(entry.pair));
+      return button;
+    };
+    const close = make("button", { type: "button" }, "close");
+    close.addEventListener("click", () => stage.close());
+    const figures = pair.runs.map((run, index) => run && make("div", {},
+      slider(pair, run, several ? `${pair.id}, run ${data.letters[index]}` : pair.id, true),
+      make("p", { class: "score" }, several ? make("span", { class: `letter run-${data.letters[index].toLowerCase()}` }, data.letters[index]) : null, run.state === "ok" ? fixed(run.score) : words(run.state))));
+    stage.replaceChildren(
+      make("div", { class: "figures" }, figures),
+      make("p", { class: "instruction", dir: "auto" }, pair.instruction),
+      make("p", { class: "buttons" }, go("previous", shown[place - 1]), go("next", shown[place + 1]), make("bdi", { class: "muted" }, pair.id), close));
+    fill(stage);
+    if (!stage.open) stage.showModal();
+    stage.querySelector("input")?.focus();
   }
 
   function criteria(run) {
@@ -136,14 +165,16 @@
     if (state.pair) return pair.id === state.pair;
     if (state.cat && pair.category !== state.cat) return false;
     if (state.state === "failed" ? !states.some((one) => one && one !== "ok") : state.state && !states.includes(state.state)) return false;
-    if (state.from !== "" && !scores.some((score) => score >= Number(state.from))) return false;
-    if (state.to !== "" && !scores.some((score) => score <= Number(state.to))) return false;
+    const from = state.from === "" ? -Infinity : Number(state.from);
+    const to = state.to === "" ? Infinity : Number(state.to);
+    if (state.from + state.to && !scores.some((score) => from <= score && score <= to)) return false;
     if (state.differ && new Set(pair.runs.map((run) => run && (run.state === "ok" ? run.score : run.state))).size < 2) return false;
     return state.q.toLocaleLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
 
   let turn = 0;
-  let pending = [];
+  let shown = []; // in their order
+  let pending = []; // those of them whose card is not in the page yet
   function draw() {
     const state = wanted();
     for (const name of FIELDS) {
@@ -152,13 +183,13 @@
       if (field.type === "checkbox") field.checked = Boolean(state[name]);
       else field.value = state[name];
     }
-    const shown = pairs.filter((entry) => matches(entry, state));
+    shown = pairs.filter((entry) => matches(entry, state));
     const order = ORDERS[state.sort];
     if (order) shown.sort((a, b) => order(a, b) || a.order - b.order);
     const total = data.total > pairs.length ? `${pairs.length} worst of ${data.total}` : `${pairs.length}`;
     document.getElementById("count").textContent = shown.length === pairs.length ? `${total} pairs` : `${shown.length} of ${total} pairs`;
     home.replaceChildren(...(shown.length ? [] : [make("p", { class: "nothing" }, "No pair is like that.")]));
-    pending = shown;
+    pending = [...shown];
     more(++turn);
   }
   function more(mine, count = AT_ONCE) {
