@@ -137,7 +137,7 @@ def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]
 
 def _is_4bit(tensor: torch.Tensor) -> bool:
     state = getattr(tensor, "quant_state", None)
-    # Statistics that are quantized themselves would be a second state inside the first.
+    # Statistics that are quantized themselves have a table that all models of a process share.
     return type(tensor).__name__ == "Params4bit" and state is not None and not state.nested
 
 

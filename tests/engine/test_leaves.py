@@ -153,6 +153,29 @@ def test_a_model_that_diffusers_moves_or_casts_is_refused() -> None:
         leaves({"t": model})
 
 
+@pytest.mark.parametrize("level", ["leaf_level", "block_level"])
+def test_a_model_that_diffusers_moves_group_by_group_is_refused(level: str) -> None:
+    model = transformer()
+    blocks = {"num_blocks_per_group": 1} if level == "block_level" else {}
+    model.enable_group_offload(torch.device("cpu"), offload_type=level, **blocks)
+    with pytest.raises(BackendError, match=r"is moved by diffusers \(group_offloading\)") as caught:
+        leaves({"t": model})
+    assert "remove_all_hooks" in caught.value.hint
+
+
+def test_a_weight_that_is_spread_over_processes_is_refused() -> None:
+    from torch import distributed
+    from torch.distributed.tensor import DTensor, init_device_mesh
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        bag = Bag(w=DTensor.from_local(torch.ones(4), init_device_mesh("cpu", (1,))))
+        with pytest.raises(BackendError, match=r"m\.w is distributed over several devices"):
+            leaves({"m": bag})
+    finally:
+        distributed.destroy_process_group()
+
+
 def test_a_model_on_several_devices_is_refused() -> None:
     model = torch.nn.Linear(2, 2)
     model.hf_device_map = {"a": "cpu", "b": "disk"}
