@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 from editbench.engine.devices import Stop, Wait, at_once, chunks, never, read_exactly
@@ -11,6 +12,7 @@ from editbench.units import format_bytes
 if TYPE_CHECKING:
     import torch
 
+_PAGE = 2 << 20  # bytes; torch rounds large allocations up to multiples of it
 PIN_CHUNK = 4 << 30  #: bytes pinned by one call; a multiple of CHUNK, as no copy may straddle two
 
 
@@ -42,7 +44,8 @@ class CudaDevice:
 
         reserved = torch.cuda.memory_reserved(self.place)
         unused = reserved - torch.cuda.memory_allocated(self.place)
-        return min(self._memory()[0], self.total() - reserved) + unused
+        room = min(self._memory()[0], self.total() - reserved) + unused
+        return max(0, room // _PAGE * _PAGE)
 
     def allocate(self, size: int) -> torch.Tensor:
         import torch
@@ -69,16 +72,20 @@ class CudaDevice:
         self._stream.wait_stream(compute)  # the old model may still be reading these bytes
         done: list[torch.cuda.Event] = []
         with torch.cuda.device(self.place), torch.cuda.stream(self._stream):
-            for start, end in chunks(source):
-                if len(done) >= 2:
-                    done[-2].synchronize()  # so that a stop is heard two chunks later at most
-                if stop():
+            try:
+                for start, end in chunks(source):
+                    if len(done) >= 2:
+                        done[-2].synchronize()  # so that a stop is heard two chunks later at most
+                    if stop():
+                        raise Stopped("stopped while a model was being moved")
+                    target[start:end].copy_(source[start:end], non_blocking=True)
+                    done.append(self._stream.record_event())
+                    self.copied_in += target.is_cuda * (end - start)
+                    self.copied_back += source.is_cuda * (end - start)
+            except BaseException:
+                with suppress(RuntimeError):  # the memory may become another model's at once
                     self._stream.synchronize()
-                    raise Stopped("stopped while a model was being moved")
-                target[start:end].copy_(source[start:end], non_blocking=True)
-                done.append(self._stream.record_event())
-                self.copied_in += target.is_cuda * (end - start)
-                self.copied_back += source.is_cuda * (end - start)
+                raise
         compute.wait_stream(self._stream)
         return done[-1].synchronize if done else at_once
 
@@ -107,7 +114,8 @@ class CudaDevice:
     def unregister(self, memory: torch.Tensor) -> None:
         import torch
 
-        self.synchronize()
+        with suppress(RuntimeError):  # a device that is lost must not keep host memory with it
+            self.synchronize()
         cudart = self._runtime()
         with torch.cuda.device(self.place):
             for start in range(0, memory.numel(), PIN_CHUNK):
@@ -118,6 +126,11 @@ class CudaDevice:
 
         with torch.cuda.device(self.place):  # another current device has unmapped live memory
             torch.cuda.empty_cache()
+
+    def current(self) -> AbstractContextManager[object]:
+        import torch
+
+        return torch.cuda.device(self.place)
 
     def mark(self) -> None:
         import torch

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from editbench.engine.arena import host_memory
@@ -98,10 +99,13 @@ class Device(Protocol):
         """Pin host memory for fast copies. Returns whether it is; if not, copies still work."""
 
     def unregister(self, memory: torch.Tensor) -> None:
-        """Undo ``register``."""
+        """Undo a ``register`` that returned true."""
 
     def empty_cache(self) -> None:
         """Give what the allocator keeps for later back to the device."""
+
+    def current(self) -> AbstractContextManager[object]:
+        """Make it the one that code means which names no device."""
 
     def mark(self) -> None:
         """Begin to watch how many bytes steps take."""
@@ -206,6 +210,9 @@ class CpuDevice:
 
     def empty_cache(self) -> None:
         pass
+
+    def current(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def mark(self) -> None:
         pass

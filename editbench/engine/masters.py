@@ -64,7 +64,8 @@ class Master:
 
     def close(self) -> None:
         """Give the memory and the file back."""
-        self._device.unregister(self.memory)
+        if self.pinned:
+            self._device.unregister(self.memory)
         self.memory = arena.host_memory(0)  # a guard may hold on to the model, and so to this
         if self._file:
             self._file.close()

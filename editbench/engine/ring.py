@@ -26,7 +26,7 @@ class Ring:
         self._memory = arena.host_memory(SLOTS * arena.PIECE)
         self._slots = self._memory.view(SLOTS, arena.PIECE)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="weights")
-        device.register(self._memory)
+        self._pinned = device.register(self._memory)
 
     @property
     def bytes(self) -> int:
@@ -71,4 +71,5 @@ class Ring:
     def close(self) -> None:
         """End the threads and unpin the slots."""
         self._pool.shutdown()
-        self.device.unregister(self._memory)
+        if self._pinned:
+            self.device.unregister(self._memory)

@@ -85,7 +85,8 @@ class SimDevice(CpuDevice):
         return True
 
     def unregister(self, memory: torch.Tensor) -> None:
-        self._pinned.pop(memory.data_ptr(), None)
+        if memory.numel():
+            del self._pinned[memory.data_ptr()]
 
     def _copy_chunk(self, target: torch.Tensor, source: torch.Tensor) -> None:
         if self._fails("copy"):

@@ -32,13 +32,13 @@ def denoise(model: Any) -> torch.Tensor:
     import torch
 
     seeded = torch.Generator().manual_seed(2)
-    dtype = next(model.parameters()).dtype
+    like = next(model.parameters())
     with torch.no_grad():
         out = model(
-            hidden_states=torch.randn(1, 16, 16, generator=seeded).to(dtype),
-            encoder_hidden_states=torch.randn(1, 7, 32, generator=seeded).to(dtype),
-            encoder_hidden_states_mask=torch.ones(1, 7, dtype=torch.bool),
-            timestep=torch.tensor([0.5], dtype=dtype),
+            hidden_states=torch.randn(1, 16, 16, generator=seeded).to(like),
+            encoder_hidden_states=torch.randn(1, 7, 32, generator=seeded).to(like),
+            encoder_hidden_states_mask=torch.ones(1, 7, dtype=torch.bool, device=like.device),
+            timestep=torch.tensor([0.5]).to(like),
             img_shapes=[[(1, 4, 4)]],
             return_dict=False,
         )
@@ -98,14 +98,14 @@ def score(model: Any) -> torch.Tensor:
     import torch
 
     seeded = torch.Generator().manual_seed(4)
-    dtype = next(model.parameters()).dtype
-    ids = torch.tensor([[5, 122, 120, 123, 9, 17]])
+    like = next(model.parameters())
+    ids = torch.tensor([[5, 122, 120, 123, 9, 17]], device=like.device)
     with torch.no_grad():
         out = model(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            pixel_values=torch.randn(4, 3 * 2 * 16 * 16, generator=seeded).to(dtype),
-            image_grid_thw=torch.tensor([[1, 2, 2]]),
+            pixel_values=torch.randn(4, 3 * 2 * 16 * 16, generator=seeded).to(like),
+            image_grid_thw=torch.tensor([[1, 2, 2]], device=like.device),
             mm_token_type_ids=(ids == 120).int(),
             use_cache=False,
         )

@@ -5,7 +5,7 @@ import torch
 
 from editbench.engine import devices
 from editbench.engine.arena import host_memory
-from editbench.engine.devices import CpuDevice, Device, open_device
+from editbench.engine.devices import CpuDevice, open_device
 from editbench.engine.simulated import Faults, SimDevice
 from editbench.errors import MachineError, OutOfMemory, Stopped
 
@@ -99,23 +99,3 @@ def test_a_simulated_device_fails_when_it_is_told_to() -> None:
     with pytest.raises(RuntimeError):
         device.copy(memory, host_memory(8))
     assert not device.register(memory)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_copies_pinned_memory_and_gives_everything_back() -> None:
-    device: Device = open_device("cuda:0", budget=0.5)
-    source = host_memory(300 << 20)
-    source.copy_(torch.arange(source.numel(), dtype=torch.uint8))
-    assert device.register(source)
-    memory = device.allocate(source.numel())
-    assert memory.data_ptr() % 512 == 0
-    device.copy(memory, source)
-    device.synchronize()
-    assert torch.equal(memory.cpu(), source)
-    assert (device.copied_in, device.copied_back) == (source.numel(), 0)
-    device.unregister(source)
-    free = device.free()
-    del memory
-    device.empty_cache()
-    assert device.free() >= free
