@@ -73,7 +73,7 @@ def main() -> None:
         began = time.perf_counter()
         rows.append({"method": name, "same": None} | ask(measure, METHODS[name], asked))
         took = format_seconds(time.perf_counter() - began)
-        print(f"{name}: {took}  {rows[-1].get('reason', '')}".rstrip(), flush=True)
+        print(f"{name}, {took}: {brief(rows[-1])}", flush=True)
     print(f"\n{table(rows, link)}\n\n{legend(rows, link)}")
     metrics = {"asked": asked._asdict(), "link": link, "rows": rows}
     path = common.write("swap", metrics, environ, copy=args.json)
@@ -126,6 +126,16 @@ def describe(link: Row, asked: Asked) -> str:
     ballast = f", {format_bytes(asked.ballast)} of it filled" if asked.ballast else ""
     pinning = f"pinning {link['pinning'] / 1e9:.3g} GB/s"
     return f"{link['gpu']}{ballast}\nGB/s: {', '.join([*ways, pinning])}"
+
+
+def brief(row: Row) -> str:
+    """Return the gist of a row, so that a run that is cut off has not been for nothing."""
+    if "into" not in row:
+        return str(row["reason"])
+    return (
+        f"{common.spread(row['exposed']).median:.3g} s a change, {format_bytes(row['into'])} in, "
+        f"{format_bytes(row['back'])} back, {'the same' if row['same'] else 'OTHER'} bits"
+    )
 
 
 def rate(rates: Sequence[float]) -> str:
