@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 from editbench.cli.app import app
 
-HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio".split()
+HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio pydantic".split()
 COMMANDS = tuple("run plan resume score demo show report compare list doctor init".split())
 LOADED = f"""
 import json, sys
@@ -24,7 +23,6 @@ except SystemExit:
     pass
 print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
-FLOOR = "import pydantic, rich.console, typer, typer.rich_utils"
 
 
 def test_alone_it_names_three_commands_and_succeeds() -> None:
@@ -53,19 +51,6 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
         [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout.splitlines()[-1]) == []
-
-
-def test_help_takes_less_than_twice_the_time_of_its_libraries() -> None:
-    def seconds(code: str, *arguments: str) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
-        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-
-    # Of the processor, and the least of several tries: other work only ever adds to it.
-    ours = "from editbench.cli.app import main; main()"
-    tries = [(seconds(FLOOR), seconds(ours, "--help")) for _ in range(7)]
-    floor, help_ = (min(times) for times in zip(*tries, strict=True))
-    assert help_ < 2 * floor, f"{help_:.2f} s against {floor:.2f} s"
 
 
 def test_a_wrong_command_is_met_with_the_right_one() -> None:
