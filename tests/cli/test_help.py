@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from editbench.cli.app import app
 
-HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio pydantic".split()
+HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio".split()
 COMMANDS = tuple("run plan resume score demo show report compare list doctor init".split())
 LOADED = f"""
 import json, sys
