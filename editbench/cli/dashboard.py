@@ -120,9 +120,10 @@ def _compact(state: State, width: int, height: int) -> list[RenderableType]:
 
 
 def _facts(state: State, width: int) -> Iterator[Text]:
-    edit, score = _marker(state.edit), _marker(state.score)
+    editing = state.editing
+    edit, score = _marker(editing), _marker(state.score)
     facts = [
-        f"{edit or score} edit {state.edit.finished}/{state.edit.total}".strip(),
+        f"{edit or score} {state.part or 'edit'} {editing.finished}/{editing.total}".strip(),
         f"score {state.score.finished}/{state.score.total}",
         f"swaps {_swaps(state)}",
         f"failed {state.failed}",
@@ -140,8 +141,7 @@ def _title(state: State, width: int) -> RenderableType:
 
 
 def _overall(state: State, width: int, *, short: bool = False) -> RenderableType:
-    share = state.steps_done / state.steps if state.steps else 1.0
-    facts = [f"{share:4.0%}", duration(state.elapsed), _left(state)]
+    facts = [f"{state.share:4.0%}", duration(state.elapsed), _left(state)]
     if not short:
         batches = state.plan.batches if state.plan else 0
         facts.insert(0, f"{state.steps_done}/{state.steps}")
@@ -153,7 +153,7 @@ def _overall(state: State, width: int, *, short: bool = False) -> RenderableType
     line.add_column(width=3)
     line.add_column(width=room)
     line.add_column(justify="right", ratio=1, no_wrap=True, overflow="ellipsis")
-    line.add_row("all", bar(state.steps_done, state.steps, room), Text(text))
+    line.add_row("all", bar(state.share, 1.0, room), Text(text))
     return line
 
 
@@ -175,7 +175,8 @@ def _phases(state: State, width: int, *, full: bool) -> Table:
             made.add_column(name, width=PACE, no_wrap=True)
         else:
             made.add_column(name, justify="right", ratio=1, no_wrap=True)
-    made.add_row(*_phase_cells("edit", state.edit, state, full=full), style=_style(state.edit))
+    name, editing = state.part or "edit", state.editing
+    made.add_row(*_phase_cells(name, editing, state, full=full), style=_style(editing))
     made.add_row(*_swap_cells(state, full=full), style="bold" if state.doing else "")
     made.add_row(*_phase_cells("score", state.score, state, full=full), style=_style(state.score))
     return made

@@ -118,8 +118,8 @@ class LiveDashboard:
         picture: RenderableType = view(state, width, height - 1) if state else self._before
         self._painter.draw(picture, (width, height))
         if state:
-            share = state.steps_done / state.steps if state.steps else 1.0
-            self._title.show(f"editbench {share:.0%} {plain(state.run)}", share, now=now)
+            name = f"editbench {state.share:.0%} {plain(state.run)}"
+            self._title.show(name, state.share, now=now)
 
     def _leave(self) -> None:
         self._painter.clear()

@@ -13,6 +13,7 @@ from editbench.cli.progress import Progress
 from editbench.cli.state import State, describe_doing, describe_start, update
 from editbench.cli.text import counted, duration, mean_and_margin, number, of_bytes, plain
 from editbench.engine.events import (
+    Advanced,
     Checking,
     Edited,
     Event,
@@ -71,7 +72,7 @@ class PlainLines:
         if state.doing:
             return describe_doing(replace(state, now=now))
         phase: Phase = "score" if state.score.since is not None else "edit"
-        return f"{phase}  {_progress(state, phase)}"
+        return f"{_named(state, phase)}  {_progress(state, phase)}"
 
     def _lines(self, state: State, event: Event) -> Iterator[tuple[str, str]]:
         match event:
@@ -83,13 +84,14 @@ class PlainLines:
                 yield "plan", _plan(event)
             case PhaseStarted():
                 self._told[event.phase] = (event.time, _progress_of(state, event.phase).finished)
-                yield event.phase, f"batch {event.batch} starts, {counted(event.items, 'item')}"
-            case Edited() | Scored():
-                phase: Phase = "edit" if isinstance(event, Edited) else "score"
+                what = event.part or event.phase
+                yield what, f"batch {event.batch} starts, {counted(event.items, 'item')}"
+            case Edited() | Scored() | Advanced():
+                phase: Phase = "score" if isinstance(event, Scored) else "edit"
                 if isinstance(event, Scored) and event.overall is None:
                     yield "failed", f"{event.pair}  {event.state}"
                 if self._is_due(state, phase, event.time):
-                    yield phase, _progress(state, phase)
+                    yield _named(state, phase), _progress(state, phase)
             case Loaded() | Swapped() | Retrying() | Failed() | Notice():
                 line = state.lines[-1]
                 yield line.what, line.text
@@ -116,7 +118,11 @@ class PlainLines:
 
 
 def _progress_of(state: State, phase: Phase) -> Progress:
-    return state.edit if phase == "edit" else state.score
+    return state.editing if phase == "edit" else state.score
+
+
+def _named(state: State, phase: Phase) -> str:
+    return (state.part or phase) if phase == "edit" else phase
 
 
 def _progress(state: State, phase: Phase) -> str:

@@ -27,7 +27,7 @@ class Sparkline(NamedTuple):
         yield Segment(text[-options.max_width :])
 
 
-def bar(done: int, total: int, width: int, style: str = "cyan") -> ProgressBar:
+def bar(done: float, total: float, width: int, style: str = "cyan") -> ProgressBar:
     """Return a bar that is full, and green, at ``total``."""
     return ProgressBar(
         total=max(1, total),

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from editbench.cli.progress import Mean, Progress
 from editbench.cli.text import counted, duration, middle, of_bytes
 from editbench.engine.events import (
+    Advanced,
     Edited,
     Event,
     Failed,
@@ -82,6 +83,10 @@ class State:
     reused_scores: Mapping[str, int]
     plan: Planned | None = None
     batch: int = 0  #: phase batch, from 1
+    part: str = ""  #: of the edits that is going on, if they are made in parts
+    turn: Progress | None = None  #: how far that part is
+    advanced: int = 0  #: parts done in this session, the last ones of edits left out
+    parts: int = 1  #: that an edit consists of
     at_once: bool = False  #: both phases go on at the same time
     swaps: int = 0
     swaps_planned: int = 0  #: those made before a second plan included
@@ -103,6 +108,17 @@ class State:
     @property
     def steps_done(self) -> int:
         return self.steps - self.edit.left - self.scores_left
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, from 0 to 1; edits that are made in parts count in parts."""
+        halfway = max(0, self.advanced - (self.parts - 1) * self.edit.done) / self.parts
+        return (self.steps_done + halfway) / self.steps if self.steps else 1.0
+
+    @property
+    def editing(self) -> Progress:
+        """How far the edits are, or the part of them that is going on."""
+        return self.turn or self.edit
 
     @property
     def scores_left(self) -> int:
@@ -131,7 +147,7 @@ class State:
     @property
     def until_swap(self) -> tuple[int, Phase] | None:
         """Items until the next swap and the phase that they belong to; None if there is none."""
-        phases: tuple[tuple[Phase, Progress], ...] = (("edit", self.edit), ("score", self.score))
+        phases: tuple[tuple[Phase, Progress], ...] = (("edit", self.editing), ("score", self.score))
         for phase, progress in phases:
             if self.swaps_left and not self.at_once and progress.since is not None:
                 return progress.due, phase
@@ -180,9 +196,19 @@ def update(state: State | None, event: Event) -> State | None:
             both = _other(state, event.phase).since is not None
             state = replace(state, batch=event.batch, at_once=state.at_once or both, doing=None)
             progress = _phase(state, event.phase).start(event.time, event.items)
+            if event.phase == "edit":
+                turn = Progress(event.items).start(event.time, event.items) if event.part else None
+                state = replace(state, part=event.part, turn=turn)
             return _set(state, event.phase, progress)
         case PhaseEnded():
+            if event.phase == "edit":
+                state = replace(state, part="", turn=None)
             return _set(state, event.phase, _phase(state, event.phase).end(event.time))
+        case Advanced():
+            state = _turn(state, event.time, event.seconds)
+            text = f"{event.pair}  {duration(event.seconds)}"
+            state = replace(state, advanced=state.advanced + 1, parts=event.parts)
+            return _note(state, event, event.part, text)
         case Edited():
             text = f"{event.pair}  {duration(event.seconds)}  {event.width}x{event.height}"
             state = _finish(state, "edit", event.category, event.time, event.seconds)
@@ -340,8 +366,15 @@ def _finish(
     else:
         category = replace(category, scored=category.scored + 1)
     progress = _phase(state, phase).finish(time, seconds, failed=failed)
+    if phase == "edit":
+        state = _turn(state, time, seconds, failed=failed)
     state = replace(state, categories={**state.categories, name: category})
     return _set(state, phase, progress)
+
+
+def _turn(state: State, time: float, seconds: float | None, *, failed: bool = False) -> State:
+    turn = state.turn and state.turn.finish(time, seconds, failed=failed)
+    return replace(state, turn=turn)
 
 
 def describe_doing(state: State) -> str:

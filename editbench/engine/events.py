@@ -138,6 +138,7 @@ class Advanced(Event):
     category: str
     seconds: float
     part: str
+    parts: int  #: that an edit consists of
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ class EarlierPart(LastPart):
         self.done += 1
         self._ledger.advanced(index, self._done + 1)
         pair = self._ledger.pair(index)
-        self._emit(Advanced(time.time(), pair.id, pair.category, seconds, self.part))
+        parts = len(self._states.parts)
+        self._emit(Advanced(time.time(), pair.id, pair.category, seconds, self.part, parts))
         return None
 
     def _stored(self, one: Asked) -> State | None:

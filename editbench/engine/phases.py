@@ -103,7 +103,9 @@ def one_by_one(
     groups, score_first, reasons = _groups(work, spill_bytes, keep=keep, states=len(editing) > 1)
     if early_scores and 0 < work.first < len(groups[0]):
         groups[:1] = [groups[0][: work.first], groups[0][work.first :]]
-        reasons.append("the first category's scores come early, at the price of two swaps")
+        reasons.append(
+            "the first category's scores come early, at the price of another round of swaps"
+        )
     phases: list[PhaseStep] = []
     if score_first:
         phases.append(PhaseStep("score", 1, scores=ready, models=scoring))

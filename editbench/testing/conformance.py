@@ -9,10 +9,18 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from editbench.engine.protocols import Editor, EditRequest, Judge, Model, Question
+from editbench.engine.protocols import (
+    Editor,
+    EditRequest,
+    Judge,
+    Model,
+    PartedEditor,
+    Question,
+    Stop,
+)
 from editbench.errors import Stopped
 from editbench.records import Json, Reply
 
@@ -57,6 +65,8 @@ def check_editor(editor: Editor) -> None:
         _check_stop(lambda stop: editor.edit(requests[:1], stop=stop))
         after = editor.edit(requests[:1], stop=_go_on)[0]
         _expect(_same(after, alone[0]), "a stopped call leaves nothing behind")
+        if getattr(editor, "parts", ()):
+            _check_parts(cast(PartedEditor, editor), requests, alone)
 
 
 def check_judge(judge: Judge) -> None:
@@ -83,6 +93,34 @@ def check_judge(judge: Judge) -> None:
         _check_stop(lambda stop: judge.ask(questions[:1], stop=stop))
         after = judge.ask(questions[:1], stop=_go_on)
         _expect(after == alone[:1], "a stopped call leaves nothing behind")
+
+
+def _check_parts(
+    editor: PartedEditor, requests: Sequence[EditRequest], whole: Sequence[Image]
+) -> None:
+    *earlier, last = [part.name for part in editor.parts]
+    names = {name for part in editor.parts for name in part.modules}
+    _expect(names <= editor.modules().keys(), "its parts name modules that it has")
+    _expect(editor.state_bytes(64, 64) > 0, "it estimates what its states take")
+    states = [b""] * len(requests)
+    for name in earlier:
+
+        def first(stop: Stop, name: str = name, state: bytes = states[0]) -> bytes:
+            return editor.run_part(name, requests[0], state, stop=stop)
+
+        _check_stop(first)
+        states = [
+            editor.run_part(name, request, state, stop=_go_on)
+            for request, state in zip(requests, states, strict=True)
+        ]
+    _expect(all(type(state) is bytes and state for state in states), "states are bytes")
+    _check_stop(lambda stop: editor.finish_parts(requests[0], states[0], stop=stop))
+    edits = [
+        editor.finish_parts(request, state, stop=_go_on)
+        for request, state in zip(requests, states, strict=True)
+    ]
+    same = all(map(_same, edits, whole))
+    _expect(same, f"an edit in parts, {', '.join(earlier)} and {last}, has the whole one's pixels")
 
 
 @contextlib.contextmanager

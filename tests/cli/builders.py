@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from editbench.cli.state import State, fold
 from editbench.engine.events import (
+    Advanced,
     Edited,
     Event,
     Failed,
@@ -73,6 +74,24 @@ def recalled(counts: Mapping[str, int], *, score: float = 5.0, time: float = 1.0
     sums = {name: n * score for name, n in counts.items()}
     squares = {name: n * score**2 for name, n in counts.items()}
     return Recalled(time, dict(counts), sums, squares)
+
+
+def in_parts(pairs: int = 3) -> Iterator[Event]:
+    """Edits of one category that are made in parts, a second each."""
+    clock = 0.0
+    yield started({"physical": pairs})
+    yield Planned(0.0, "in parts", 1, 2, 2 * pairs, "")
+    for number, part in enumerate(("encode", "denoise", "decode")):
+        if number == 1:
+            yield Swapped(clock, f"{EDITOR} encode", f"{EDITOR} denoise", GB, 1.0, 1)
+        yield PhaseStarted(clock, "edit", 1, pairs, part)
+        for pair in range(pairs):
+            clock += 1
+            if part == "decode":
+                yield Edited(clock, f"p{pair}", "physical", 1.0, 64, 64)
+            else:
+                yield Advanced(clock, f"p{pair}", "physical", 1.0, part, 3)
+        yield PhaseEnded(clock, "edit", 1, pairs, 0, float(pairs), float(pairs), part)
 
 
 def a_run() -> Iterator[Event]:

@@ -8,8 +8,8 @@ from rich.cells import cell_len
 from editbench.cli.dashboard import fit, view
 from editbench.cli.shapes import Sparkline
 from editbench.cli.state import fold
-from editbench.engine.events import Event, PhaseStarted, Stopping, Swapping
-from tests.cli.builders import a_run, drawn, runs, started, state_after
+from editbench.engine.events import Advanced, Event, PhaseStarted, Stopping, Swapping
+from tests.cli.builders import a_run, drawn, in_parts, runs, started, state_after
 
 DURING = 37  #: events of a run, in the middle of scoring
 
@@ -148,3 +148,14 @@ def test_a_sparkline_shows_a_change_of_pace_and_has_an_ascii_form() -> None:
     assert drawn(pace, 10) == ["██▅▁"]
     assert drawn(pace, 10, ascii_only=True) == ["##=_"]
     assert drawn(pace, 2) == ["▅▁"]
+
+
+def test_a_part_of_the_edits_is_shown_by_its_name_and_its_own_count() -> None:
+    events = list(in_parts())
+    at = events.index(next(e for e in events if isinstance(e, Advanced) and e.part == "denoise"))
+    state = fold(events[: at + 1])
+    assert state is not None
+    (row,) = [line for line in drawn(view(state, 100, 24), 100) if line.startswith("> denoise")]
+    assert row.split()[:3] == [">", "denoise", "1/3"]
+    assert "> denoise 1/3" in "\n".join(drawn(view(state, 60, 12), 60))
+    assert "22%" in "\n".join(drawn(view(state, 60, 12), 60))

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from editbench.cli.plain import PlainLines
 from editbench.engine.events import Checking, Edited, Event, Notice, PhaseStarted, RunEnded
-from tests.cli.builders import a_run, memory, scored, started
+from tests.cli.builders import a_run, in_parts, memory, scored, started
 
 
 class Log:
@@ -38,6 +38,21 @@ def test_a_run_is_told_one_fact_a_line() -> None:
     assert "failed p17  edit_failed: out of memory" in lines
     assert "failed p0  unparsable" in lines
     assert lines[-1].startswith("done ok  18/20 scored  2 failed  overall 4.50")
+
+
+def test_the_parts_of_edits_are_told_apart() -> None:
+    lines = Log().take(*in_parts())
+    assert [line.split("  ")[0] for line in lines if line.split()[0] not in ("run", "models")][
+        2:
+    ] == [
+        "encode batch 1 starts, 3 items",
+        "encode 3/3",
+        "swap qwen-image-edit encode -> qwen-image-edit denoise",
+        "denoise batch 1 starts, 3 items",
+        "denoise 3/3",
+        "decode batch 1 starts, 3 items",
+        "decode 3/3",
+    ]
 
 
 def test_progress_is_told_rarely() -> None:

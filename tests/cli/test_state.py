@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from editbench.cli.progress import BEATS, FEWEST, MOST, Mean, Progress
 from editbench.cli.state import LINES, decode, fold, update
 from editbench.engine.events import (
+    Advanced,
     Checking,
     Edited,
     Event,
@@ -20,7 +21,7 @@ from editbench.engine.events import (
     Scored,
     Swapped,
 )
-from tests.cli.builders import a_run, recalled, runs, scored, started, state_after
+from tests.cli.builders import a_run, in_parts, recalled, runs, scored, started, state_after
 
 
 def test_nothing_is_known_before_the_run_starts() -> None:
@@ -60,6 +61,20 @@ def test_a_second_plan_adds_to_the_swaps_of_the_first() -> None:
     state = fold(events)
     assert state is not None
     assert (state.swaps, state.swaps_planned, state.swaps_left) == (1, 2, 1)
+
+
+def test_edits_in_parts_count_part_by_part() -> None:
+    shares = []
+    events: list[Event] = []
+    for event in in_parts():
+        state = fold(events := [*events, event])
+        assert state is not None
+        if isinstance(event, Advanced | Edited):
+            shares.append(round(state.share, 6))
+            assert (state.editing.finished, state.editing.total) == ((len(shares) - 1) % 3 + 1, 3)
+            assert state.until_swap in (None, (3 - state.editing.finished, "edit"))
+    assert shares == [round(n / 18, 6) for n in range(1, 10)]
+    assert (state.edit.done, state.part, state.turn) == (3, "", None)
 
 
 def test_reused_work_is_in_no_rate() -> None:
