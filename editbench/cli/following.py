@@ -15,8 +15,7 @@ from editbench.cli.displays import choose, opened
 from editbench.cli.messages import say
 from editbench.cli.modes import Mode
 from editbench.cli.signals import INTERRUPTED
-from editbench.cli.state import decode
-from editbench.engine.events import Event, RunEnded
+from editbench.engine.events import Event, RunEnded, from_json
 
 if TYPE_CHECKING:
     from editbench.api import RunResult
@@ -65,7 +64,7 @@ def _events(result: RunResult) -> Iterator[Event | None]:
             new = stream.read()
             *lines, rest = (rest + new).split(b"\n")
             for line in lines:
-                if event := decode(json.loads(line)):
+                if event := from_json(json.loads(line)):
                     yield event
             if not new and not live:
                 return

@@ -13,8 +13,9 @@ from editbench.api import list_runs, running
 from editbench.cli import tables
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
-from editbench.cli.state import State, decode, fold
+from editbench.cli.state import State, fold
 from editbench.cli.text import lines, mean_and_margin, plain
+from editbench.engine.events import from_json
 from editbench.errors import ResultError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def show_run(result: RunResult, screen: Screen) -> None:
 
 
 def _state(result: RunResult) -> State | None:
-    return fold(event for event in map(decode, result.events()) if event)
+    return fold(event for event in map(from_json, result.events()) if event)
 
 
 def _head(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from editbench.cli.progress import Mean, Progress
 from editbench.cli.text import counted, duration, middle, of_bytes
@@ -242,16 +242,6 @@ def fold(events: Iterable[Event]) -> State | None:
     for event in events:
         state = update(state, event)
     return state
-
-
-def decode(value: Mapping[str, Any]) -> Event | None:
-    """Return the event that a line of ``events.jsonl`` is; None for one of a later version."""
-    kinds = {kind.kind: kind for kind in Event.__subclasses__()}
-    fields = {name: inner for name, inner in value.items() if name not in ("v", "event")}
-    try:
-        return kinds[value["event"]](**fields)
-    except (KeyError, TypeError):
-        return None
 
 
 def _start(event: RunStarted) -> State:

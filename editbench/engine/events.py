@@ -237,3 +237,13 @@ class RunEnded(Event):
     seconds: float
     swaps: int
     summary: Mapping[str, Any]  #: as in summary.json; empty when stopped early
+
+
+def from_json(value: Mapping[str, Any]) -> Event | None:
+    """Return the event that a line of ``events.jsonl`` is; None for one of a later version."""
+    kinds = {kind.kind: kind for kind in Event.__subclasses__()}
+    fields = {name: inner for name, inner in value.items() if name not in ("v", "event")}
+    try:
+        return kinds[value["event"]](**fields)
+    except (KeyError, TypeError):
+        return None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from editbench.cli.progress import BEATS, FEWEST, MOST, Mean, Progress
-from editbench.cli.state import LINES, decode, fold, update
+from editbench.cli.state import LINES, fold, update
 from editbench.engine.events import (
     Advanced,
     Checking,
@@ -20,6 +20,7 @@ from editbench.engine.events import (
     RunStarted,
     Scored,
     Swapped,
+    from_json,
 )
 from tests.cli.builders import a_run, in_parts, recalled, runs, scored, started, state_after
 
@@ -226,14 +227,14 @@ def test_any_order_of_events_gives_a_sane_state(drawn: list[Event]) -> None:
 
 def test_events_come_back_from_their_log() -> None:
     for event in a_run():
-        back = decode(json.loads(json.dumps(event.as_json())))
+        back = from_json(json.loads(json.dumps(event.as_json())))
         assert back is not None
         assert json.dumps(back.as_json()) == json.dumps(event.as_json())
 
 
 @pytest.mark.parametrize("line", [{}, {"event": "from.later"}, {"event": "edit", "odd": 1}])
 def test_an_event_of_a_later_version_is_passed_over(line: dict[str, object]) -> None:
-    assert decode(line) is None
+    assert from_json(line) is None
 
 
 def test_a_new_session_starts_from_what_is_stored() -> None:
