@@ -12,6 +12,7 @@ from editbench.report import gallery, page
 from editbench.report.album import TOTAL, Album, Where
 from editbench.report.comparison import compare
 from editbench.report.files import replaced
+from editbench.report.page_facts import LETTERS
 from editbench.report.result import RunResult
 
 
@@ -28,8 +29,8 @@ def write_page(
     folder beside the page pictures are larger and nothing bounds their sum. Raises ``ResultError``
     for a run that is unfinished, ``MachineError``.
     """
-    if not 1 <= len(results) <= len(page.LETTERS):
-        raise ConfigError(f"a report is of 1 to {len(page.LETTERS)} runs, not of {len(results)}")
+    if not 1 <= len(results) <= len(LETTERS):
+        raise ConfigError(f"a report is of 1 to {len(LETTERS)} runs, not of {len(results)}")
     for result in results:
         result.must_be_finished()
     told = [gallery.read(result) for result in results]

@@ -123,7 +123,7 @@ def report(
 
     results = [api.open_result(run, out=out) for run in runs or (None,)]
     if form == "html":
-        size = parse_size(picture_bytes)
+        size = _size(picture_bytes)
         with screen.err.status("finding pictures and making the page"):
             target = api.write_report(results, to, pictures=pictures, picture_bytes=size)
         written = format_bytes(target.stat().st_size)
@@ -136,12 +136,12 @@ def report(
             f"--format {form} takes one run, not {len(results)}",
             hint="editbench compare A B puts two side by side",
         )
-    write_text(results[0], form, to, dataset=dataset, task=task)
+    _write_text(results[0], form, to, dataset=dataset, task=task)
     if to:
         say(screen.err, "written", str(to))
 
 
-def write_text(
+def _write_text(
     result: RunResult, form: Format, to: Path | None, *, dataset: str, task: str
 ) -> None:
     """Write one run's report in a form that is text, to a file or to stdout."""
@@ -166,7 +166,7 @@ def write_text(
                 stream.write(result.to_markdown())
 
 
-def parse_size(text: str) -> int:
+def _size(text: str) -> int:
     """Return a size in bytes. Raises ``ConfigError``."""
     try:
         return parse_bytes(text)

@@ -23,9 +23,10 @@ class Scale:
 def histogram(scores: Sequence[float], scale: Scale) -> list[int]:
     """Return how many scores lie in each of ``BINS`` equal parts of the scale.
 
-    Parts are closed below and open above, save the last one, which has the highest score too.
+    Parts are closed below and open above, save the last one, which has the highest score too. What
+    is off the scale, as scores of another rubric may be, is in the part that is nearest.
     """
     counts = [0] * BINS
     for score in scores:
-        counts[min(int(scale.share(score) * BINS / 100), BINS - 1)] += 1
+        counts[max(0, min(int(scale.share(score) * BINS / 100), BINS - 1))] += 1
     return counts
