@@ -92,7 +92,8 @@ def run(
     from editbench.cli.running import carry_out
 
     config = settings.load()
-    if settings.file is None and config.suite.path == "demo" and not watch.quiet:
+    is_chosen = settings.file or settings.suite
+    if not is_chosen and config.suite.path == "demo" and not watch.quiet:
         say(screen.err, "note", "running the built-in demo; editbench init writes a run file")
     return carry_out(config, screen, watch)
 

@@ -40,6 +40,7 @@ TABLE = 3  #: rows of a table before its first line: a gap, names and a rule
 BAR = 12  #: columns of a category's bar
 PACE = 10  #: columns of a sparkline
 FRAME = 4  #: columns of the frame; two rows
+WORDY = 60  #: columns from which there is room for a word more
 RUN = 8  #: characters of a run's name that are shown where it is too long
 ECHO = 3  #: columns that stay free at the end of the last line, where a terminal echoes ctrl-c
 
@@ -241,7 +242,8 @@ def _meter(name: str, used: int, limit: int, width: int) -> RenderableType:
     if room:
         meter.add_column(width=room)
     meter.add_column(no_wrap=True, overflow="ellipsis")
-    style = "red" if limit and used > 0.95 * limit else "cyan"
+    # A device is meant to be full; a full host or disk is a reason to look.
+    style = "red" if limit and used > 0.95 * limit and name in ("host", "spill") else "cyan"
     meter.add_row(inert(name), *([bar(used, limit, room, style)] if room else []), Text(text))
     return meter
 
@@ -262,7 +264,8 @@ def _resident(state: State, width: int) -> RenderableType:
     if state.until_swap is None:
         return inert(models)
     items, phase = state.until_swap
-    return two_sides(inert(models), inert(f"next swap in {counted(items, phase)}"), width)
+    swap = "next swap in" if width >= WORDY else "swap in"
+    return two_sides(inert(models), inert(f"{swap} {counted(items, phase)}"), width)
 
 
 def _models(state: State) -> str:
