@@ -26,6 +26,7 @@ NAMES = (
     "line",  # a line of items.jsonl is about to be written
     *(f"replace {name}" for name in REPLACED),  # the new file is written, the old one in its place
 )
+IN_PART = "in part"  # a part of an edit is half done, for an editor that works in parts
 
 _wanted: tuple[str, int] = ("", 0)
 _seen: Counter[str] = Counter()

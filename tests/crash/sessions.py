@@ -65,7 +65,7 @@ class Instant(NamedTuple):
 
     @property
     def inside(self) -> bool:
-        return self.name in points.NAMES
+        return self.name in (*points.NAMES, points.IN_PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ class Place:
     store: Path | None = None
     out: Path | None = None
     batch: int = 1
+    editor: str = "Editor"
+    device: int = models.WEIGHTS * 5 // 4  #: bytes
     announced: Counter[str] = field(default_factory=Counter)  #: edits, over all sessions
     again: list[str] = field(default_factory=list)  #: edits begun after they were announced
     kills: int = 0
@@ -116,12 +118,12 @@ class Place:
         plugin = Path(models.__file__)
         text = f"""
             suite.path = "{self.suite}"
-            editor.use = "{plugin}:Editor"
+            editor.use = "{plugin}:{self.editor}"
             editor.batch = {self.batch}
             judge.use = "{plugin}:Judge"
             judge.batch = {self.batch}
             memory.device = "cpu"
-            memory.device_budget = "{models.WEIGHTS * 5 // 4}B"
+            memory.device_budget = "{self.device}B"
             memory.host = "{HOST}B"
             memory.folder = "{self.store}"
             run.out = "{self.out}"
