@@ -25,7 +25,7 @@ from editbench.engine.spill import Spill
 from editbench.engine.states import States
 from editbench.engine.steps import Limits
 from editbench.engine.store import Store
-from editbench.engine.wiring import Parts, divided
+from editbench.engine.wiring import Parts, Weights, divided
 from editbench.errors import ResultError
 from editbench.records import Json, Pair, Reply, Verdict
 from editbench.suites import rubrics, verdicts
@@ -97,7 +97,13 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         )
         memo.flush()
         device, device_bytes, notes = _device(config, editor, judge)
-        host = memory.host_budget(config.memory.host, available=memory.host_available())
+        pretended = device_bytes or 0 if device.name == "cpu" else 0  # it is host memory, too
+        available = max(0, memory.host_available() - pretended)
+        host = memory.host_budget(
+            config.memory.host,
+            available=available,
+            weights=editor.footprint + judge.footprint,
+        )
         # A quarter of the images' budget is a read cache of edits, the rest for those on the way.
         spill = Spill(
             store, host_limit=host // 4, codec=config.memory.codec, edits=max(1, len(suite))
@@ -133,6 +139,11 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 device=device,
                 device_bytes=device_bytes,
                 host_bytes=host - host // 4,
+                weights=Weights(
+                    memory.weights_budget(config.memory.weights, available=available, images=host),
+                    (config.memory.folder or store_folder()) / "weights",
+                    config.memory.keep_weights,
+                ),
                 load_images=lambda pair: load_images(suite, pair),
                 edit_batch=_batch(config.editor.batch, editor),
                 score_batch=_batch(config.judge.batch, judge),

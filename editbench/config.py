@@ -120,6 +120,12 @@ class MemoryConfig(_Section):
     host: Annotated[Budget | None, BeforeValidator(_auto)] = Field(
         None, description="decoded images kept in RAM; auto is a share of what is free"
     )
+    weights: Annotated[Budget | None, BeforeValidator(_auto)] = Field(
+        None, description="weights kept in RAM beside the device; auto is what else is free"
+    )
+    keep_weights: bool = Field(
+        False, description="keep on disk, for later runs, the weights that RAM cannot hold"
+    )
     spill: Annotated[Bytes | None, BeforeValidator(_auto)] = Field(
         None, description="edits on disk; auto is what the disk has, less a reserve"
     )

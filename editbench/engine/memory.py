@@ -51,36 +51,59 @@ def host_available(root: Path = Path("/")) -> int:
     Reads cgroup v2 and v1 below ``root``; a file that is absent limits nothing.
     """
     limits = [_meminfo(root)]
-    for limit, usage in (
-        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+    for folder, limit, usage, cache in (
+        ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
         (
-            "sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "sys/fs/cgroup/memory/memory.usage_in_bytes",
+            "sys/fs/cgroup/memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
         ),
     ):
-        allowed, used = _number(root / limit), _number(root / usage)
+        allowed, used = _number(root / folder / limit), _number(root / folder / usage)
         if allowed is not None:
-            limits.append(allowed - (used or 0))
+            # Cached files count as used there, and go as soon as anything else wants the room.
+            spare = _fields(root / folder / "memory.stat").get(cache, 0)
+            limits.append(allowed - max(0, (used or 0) - spare))
     known = [limit for limit in limits if limit is not None]
     return max(0, min(known)) if known else RESERVE
 
 
-def host_budget(asked: int | float | None, *, available: int) -> int:
-    """Return the bytes for decoded images: as asked, or a share of what is available."""
+def host_budget(asked: int | float | None, *, available: int, weights: int = 0) -> int:
+    """Return the bytes for decoded images: as asked, or a share of what is available.
+
+    Unasked, they leave room for ``weights`` as far as they can: an image is read again sooner.
+    """
     if isinstance(asked, int):
         return asked
     if asked is not None:
         return int(available * asked)
-    return max(256 * 10**6, int((available - RESERVE) * SHARE))
+    share = int((available - RESERVE) * SHARE)
+    return max(256 * 10**6, min(share, max(share // 4, available - RESERVE - weights)))
+
+
+def weights_budget(asked: int | float | None, *, available: int, images: int) -> int:
+    """Return the bytes of host memory for weights: as asked, or what images and others leave."""
+    if isinstance(asked, int):
+        return asked
+    if asked is not None:
+        return int(available * asked)
+    return max(0, available - images - max(RESERVE, available // 20))
 
 
 def _meminfo(root: Path) -> int | None:
+    found = _fields(root / "proc/meminfo").get("MemAvailable:")
+    return None if found is None else found * 1024
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """Return the first number of each line, by the word before it."""
     try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
+        lines = path.read_text().splitlines()
     except OSError:
-        return None
-    found = [line for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0].split()[1]) * 1024 if found else None
+        return {}
+    words = (line.split() for line in lines)
+    return {line[0]: int(line[1]) for line in words if len(line) > 1 and line[1].isdigit()}
 
 
 def _number(path: Path) -> int | None:

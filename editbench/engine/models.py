@@ -46,7 +46,9 @@ class Models:
         self._apart = apart
         together = order.together(plan.phases)
         sizes = {name: plan.sizes[name] for names in together for name in names}
-        self._residency.plan(sizes, together=together, reserve=plan.reserve)
+        self._residency.plan(
+            sizes, together=together, reserve=plan.reserve, in_memory=plan.hosting.in_memory
+        )
 
     @property
     def bytes_per_second(self) -> float | None:

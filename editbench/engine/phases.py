@@ -174,18 +174,35 @@ def together(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(step.models for step in phases))
 
 
-def moved(phases: Sequence[PhaseStep], sizes: Mapping[str, int], *, capacity: int) -> int:
-    """Return the bytes that go to the device. Raises ``DoesNotFit``."""
+def moves(
+    phases: Sequence[PhaseStep], sizes: Mapping[str, int], *, capacity: int
+) -> list[tuple[str, int]]:
+    """Return every load in order: of which model, and how many bytes. Raises ``DoesNotFit``."""
     used = {name: sizes[name] for names in together(phases) for name in names}
     placement = overlay(used, capacity=capacity, together=together(phases))
     held: dict[str, Extents] = {}
-    count = 0
+    loads = []
     for name in _loads(phases):
         missing, lost = claim(placement, held, name=name)
-        count += total(missing)
+        loads.append((name, total(missing)))
         held |= {other: subtract(held[other], gone) for other, gone in lost.items()}
         held[name] = (placement.extents[name],)
-    return count
+    return loads
+
+
+def alive(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:
+    """Return what is in host memory at once, a set for each kind of step.
+
+    A model is there whole from its first phase to its last, whatever parts of it a step uses.
+    """
+    names = dict.fromkeys(_loads(phases))
+    sets = []
+    for number, step in enumerate(phases):
+        before = {role for earlier in phases[:number] for role in earlier.roles}
+        after = {role for later in phases[number:] for role in later.roles}
+        present = {*step.roles, *(before & after)}
+        sets.append(tuple(name for name in names if name.partition(".")[0] in present))
+    return list(dict.fromkeys(sets))
 
 
 def _loads(phases: Sequence[PhaseStep]) -> Iterator[str]:

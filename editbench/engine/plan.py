@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from editbench.engine import phases as order
+from editbench.engine.hosting import Hosting, host
 from editbench.engine.phases import Keep, PhaseStep, Turn, Work
 from editbench.engine.protocols import Part
 from editbench.errors import DoesNotFit
@@ -44,6 +45,8 @@ class Room:
     device: str
     device_bytes: int | None
     spill_bytes: int | None = None
+    host_bytes: int | None = None  #: of host memory, for weights beside those on the device
+    file_bytes: int | None = None  #: of disk, for weights that host memory cannot hold
 
 
 class Costs(NamedTuple):
@@ -68,6 +71,7 @@ class Plan:
     seconds: float | None  #: estimated; None without measurements
     needs: tuple[Need, Need]
     room: Room
+    hosting: Hosting
     reasons: tuple[str, ...] = field(default=())
 
     @property
@@ -98,7 +102,7 @@ class Plan:
             f"judge      {judge.name}, {format_bytes(judge.weights)}",
             f"device     {room.device}, {device}",
             f"swaps      {self.swaps} ({self.naive_swaps} pair by pair)",
-            f"moves      {format_bytes(self.bytes_moved)} to the device",
+            f"moves      {format_bytes(self.bytes_moved)} to the device{self._from_disk()}",
             f"disk       about {format_bytes(self.spill_bytes)} of edits{states}{free}",
             f"time       {duration}",
         ]
@@ -110,6 +114,10 @@ class Plan:
             ]
             lines.append(f"batch {phase.batch:<4} {' and '.join(doing)}{_present(phase)}")
         return "\n".join(lines + [f"why        {reason}" for reason in self.reasons])
+
+    def _from_disk(self) -> str:
+        read = self.hosting.read
+        return f", {format_bytes(read)} of it from disk" if read else ""
 
     def as_json(self) -> dict[str, Json]:
         """Return the plan as JSON values."""
@@ -138,6 +146,11 @@ class Plan:
                 }
                 for phase in self.phases
             ],
+            "masters": [
+                {"name": name, "memory_bytes": home.memory, "file_bytes": home.file}
+                for name, home in self.hosting.homes.items()
+            ],
+            "file_bytes_read": self.hosting.read,
             "reasons": list(self.reasons),
         }
 
@@ -181,7 +194,13 @@ def make_plan(
             "free: the run may stop with a full disk, everything safe"
         )
     sizes = _sizes(editor, judge)
-    moved = order.moved(phases, sizes, capacity=capacity) if room.device_bytes is not None else 0
+    moved, hosting = 0, Hosting()
+    if room.device_bytes is not None:
+        moved = sum(size for _, size in order.moves(phases, sizes, capacity=capacity))
+        hosting = host(
+            phases, sizes, capacity=capacity, memory=room.host_bytes, disk=room.file_bytes
+        )
+        reasons += filter(None, [hosting.describe()])
     if placement == "in parts":
         reasons.insert(0, _price(phases, moved, sizes))
     return Plan(
@@ -196,6 +215,7 @@ def make_plan(
         seconds=_seconds(work, moved, costs or Costs()),
         needs=(editor, judge),
         room=room,
+        hosting=hosting,
         reasons=(why, *reasons),
     )
 

@@ -56,7 +56,9 @@ class Execution:
         self._lane = Lane(parts.device.name)
         self._pool = Lane("pool", threads=pool_threads())
         self._bytes = ByteLimit(parts.host_bytes)
-        residency = ResidencyManager(parts.device)
+        residency = ResidencyManager(
+            parts.device, folder=parts.weights.folder, keep_files=parts.weights.keep
+        )
         roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
         self.models = Models(roles, residency, self._lane, emit)
         self._residency = residency
@@ -116,6 +118,8 @@ class Execution:
                     _expected(plan, self._costs.read()),
                 )
             )
+            if slow := plan.hosting.describe():
+                self._emit(Notice(time.time(), "warning", slow))
             await self.models.follow(plan)
             full = await self._carry_out(plan.phases)
             if self.control.cause:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from editbench.engine.costs import CostBook
 from editbench.engine.devices import Device
 from editbench.engine.events import Phase
 from editbench.engine.ledger import Ledger
+from editbench.engine.memory import RESERVE
 from editbench.engine.phases import Keep
 from editbench.engine.plan import Need, Plan, Room, make_plan
 from editbench.engine.protocols import Editor, Judge, Model, Part
@@ -18,6 +22,20 @@ from editbench.engine.stages import LoadImages
 from editbench.engine.states import States
 from editbench.engine.steps import Limits
 from editbench.engine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where weights may be that are not on the device."""
+
+    host_bytes: int | None = None  #: of host memory; None for no limit
+    folder: Path = Path(gettempdir())  #: for those that host memory cannot hold
+    keep: bool = False  #: also for later runs
+
+    def file_bytes(self) -> int:
+        """Return the bytes that the disk has for them now."""
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return max(0, shutil.disk_usage(there).free - RESERVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,7 @@ class Parts:
     device: Device
     device_bytes: int | None  #: that weights and steps may take; None for no limit
     host_bytes: int  #: for decoded images
+    weights: Weights
     load_images: LoadImages
     edit_batch: int
     score_batch: int
@@ -49,7 +68,13 @@ class Parts:
 
 def plan_run(parts: Parts) -> Plan:
     """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
-    room = Room(parts.device.name, parts.device_bytes, parts.store.room())
+    room = Room(
+        parts.device.name,
+        parts.device_bytes,
+        parts.store.room(),
+        parts.weights.host_bytes,
+        parts.weights.file_bytes(),
+    )
     return make_plan(
         replace(parts.ledger.work(), state_bytes=_state_bytes(parts)),
         _need(parts.editor, parts, "edit", parts.edit_batch),

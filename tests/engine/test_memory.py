@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.engine.memory import ByteLimit, host_available, host_budget
+from editbench.engine.memory import ByteLimit, host_available, host_budget, weights_budget
 
 pytestmark = pytest.mark.anyio
 
@@ -18,6 +18,8 @@ def machine(root: Path, **files: str) -> Path:
         "meminfo": "proc/meminfo",
         "v2_max": "sys/fs/cgroup/memory.max",
         "v2_now": "sys/fs/cgroup/memory.current",
+        "v2_stat": "sys/fs/cgroup/memory.stat",
+        "v1_stat": "sys/fs/cgroup/memory/memory.stat",
         "v1_max": "sys/fs/cgroup/memory/memory.limit_in_bytes",
         "v1_now": "sys/fs/cgroup/memory/memory.usage_in_bytes",
     }
@@ -45,6 +47,13 @@ def test_a_container_of_the_old_kind_counts_too(tmp_path: Path) -> None:
     assert host_available(root) == 2_000_000
 
 
+def test_cached_files_do_not_count_as_used(tmp_path: Path) -> None:
+    stat = "anon 1\ninactive_file 400000\ntotal_inactive_file 400000\n"
+    new = machine(tmp_path / "v2", v2_max="5000000", v2_now="1000000", v2_stat=stat)
+    old = machine(tmp_path / "v1", v1_max="5000000", v1_now="1000000", v1_stat=stat)
+    assert host_available(new) == host_available(old) == 4_400_000
+
+
 def test_a_container_without_a_limit_limits_nothing(tmp_path: Path) -> None:
     root = machine(tmp_path, meminfo=MEMINFO, v2_max="max\n", v2_now="1000000\n")
     assert host_available(root) == 16000 * 1024
@@ -59,6 +68,18 @@ def test_a_budget_is_as_asked_or_a_share() -> None:
     assert host_budget(0.5, available=10**10) == 5 * 10**9
     assert host_budget(None, available=10 * 10**9) == 2 * 10**9
     assert host_budget(None, available=0) > 0
+    assert weights_budget(123, available=10**10, images=1) == 123
+    assert weights_budget(0.5, available=10**10, images=1) == 5 * 10**9
+    assert weights_budget(None, available=100 * 10**9, images=10**9) == 94 * 10**9
+    assert weights_budget(None, available=10**9, images=10**9) == 0
+
+
+def test_images_leave_room_for_weights_as_far_as_they_can() -> None:
+    free = 130 * 10**9
+    assert host_budget(None, available=free) == 32 * 10**9
+    assert host_budget(None, available=free, weights=50 * 10**9) == 32 * 10**9
+    assert host_budget(None, available=free, weights=110 * 10**9) == 18 * 10**9
+    assert host_budget(None, available=free, weights=200 * 10**9) == 8 * 10**9
 
 
 async def test_work_beyond_the_limit_waits_its_turn() -> None:
