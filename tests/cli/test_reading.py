@@ -109,6 +109,7 @@ def test_reports_come_in_several_forms(out: Path, tmp_path: Path) -> None:
 
 
 def test_a_report_is_a_page_unless_another_form_is_named(out: Path, tmp_path: Path) -> None:
+    (out / "done" / "run.toml").write_text(f'[memory]\nfolder = "{tmp_path / "none"}"\n')
     result = invoke("report", "done")
     assert result.exit_code == 0 and result.stdout == ""
     assert "report.html" in result.stderr
