@@ -81,10 +81,11 @@ def test_parts_need_only_the_largest_and_find_what_the_whole_finds(
 
 
 def test_a_device_for_no_part_is_refused_with_the_bytes_of_the_largest(tmp_path: Path) -> None:
-    layers = layered(places(tmp_path), KONTEXT, REMOTE, {"memory": {"device_budget": "300kB"}})
+    layers = layered(places(tmp_path), KONTEXT, REMOTE, {"memory": {"device_budget": "100kB"}})
     with pytest.raises(DoesNotFit) as caught:
         api.plan(api.load_config(overrides=layers))
-    assert any("in parts  358 kB" in problem for problem in caught.value.problems)
+    (way,) = [way for way in caught.value.problems if "in parts" in way]
+    assert "358 kB for the largest, does not fit" in way
 
 
 def test_scores_come_while_edits_are_decoded_if_the_judge_needs_no_device(tmp_path: Path) -> None:

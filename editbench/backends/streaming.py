@@ -107,7 +107,7 @@ def stream_pipeline(
 
     ``host`` is how many bytes of host memory there are for a pinned copy of the weights.
     """
-    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+    from accelerate import dispatch_model
     from diffusers import ModelMixin
     from diffusers.hooks import apply_group_offloading
 
@@ -116,7 +116,7 @@ def stream_pipeline(
         if name in stay:
             _align(module, place)
             # The pipeline asks hooks where to work, where some of its weights are nowhere.
-            add_hook_to_module(module.to(place), AlignDevicesHook(execution_device=place))
+            dispatch_model(module, {"": str(place)}, force_hooks=True)
         elif not isinstance(module, ModelMixin):
             stream_model(module, (), place, folder=folder / name)
         else:

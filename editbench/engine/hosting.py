@@ -45,16 +45,15 @@ class Hosting:
 def host(
     phases: Sequence[PhaseStep],
     sizes: Mapping[str, int],
+    loads: Sequence[tuple[str, int]],
     *,
-    capacity: int,
     memory: int | None,
     disk: int | None,
 ) -> Hosting:
-    """Return where the masters live that these phases load into ``capacity`` bytes.
+    """Return where the masters live that these phases need, given their loads in order.
 
     ``memory`` and ``disk`` are the bytes for them; None is no limit. Raises ``DoesNotFit``.
     """
-    loads = order.moves(phases, sizes, capacity=capacity)
     seen: set[str] = set()
     again = dict.fromkeys((name for name, _ in loads), 0)
     for name, size in loads:

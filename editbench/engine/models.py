@@ -10,6 +10,7 @@ from typing import Any
 from editbench.engine import phases as order
 from editbench.engine.events import Event, Loaded, Loading, Moving, Swapped, Swapping
 from editbench.engine.lanes import Lane
+from editbench.engine.memory import RESERVE, host_available
 from editbench.engine.phases import PhaseStep, Role
 from editbench.engine.plan import Plan
 from editbench.engine.protocols import Model
@@ -33,6 +34,7 @@ class Models:
         self._emit = emit
         self._loaded: set[Role] = set()
         self._apart = False  # each module of the editor is a model of its own
+        self._streamed: dict[Role, int] = {}  # models too large to be owned, and their budgets
         self._names: dict[Role, tuple[str, ...]] = {}  # that the present step has on the device
         self._present: tuple[str, ...] = ()  # all of them
         self._last = ""  # what the device last worked for, in words
@@ -41,10 +43,16 @@ class Models:
     async def follow(self, plan: Plan) -> None:
         """Take note of what a plan's phases have on the device. Raises ``DoesNotFit``."""
         apart = any(step.part for step in plan.phases)
-        if apart != self._apart and "edit" in self._loaded:
-            await self._drop("edit")
-        self._apart = apart
-        together = order.together(plan.phases)
+        streamed = {role: plan.budget(role) for role in plan.streamed}
+        for role in sorted(self._loaded):
+            changed = (role in streamed) != (role in self._streamed)
+            if changed or (role == "edit" and apart != self._apart):
+                await self._drop(role)
+        self._apart, self._streamed = apart, streamed
+        together = [
+            tuple(name for name in names if name not in streamed)
+            for names in order.together(plan.phases)
+        ]
         sizes = {name: plan.sizes[name] for names in together for name in names}
         self._residency.plan(
             sizes, together=together, reserve=plan.reserve, in_memory=plan.hosting.in_memory
@@ -59,7 +67,8 @@ class Models:
     @property
     def resident(self) -> tuple[str, ...]:
         """Names of the models on the device, or of their modules."""
-        named = [name.partition(".") for name in self._residency.resident]
+        streamed = self._loaded & self._streamed.keys()
+        named = [name.partition(".") for name in (*self._residency.resident, *streamed)]
         return tuple(
             f"{self._models[role].name} {module}".strip()
             for role in self._models
@@ -82,11 +91,13 @@ class Models:
 
     async def ready(self, step: PhaseStep, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
         """Make what a step needs resident; drop the models that are not needed ``later``."""
-        for role in sorted(self._loaded - {*roles, *later}):
-            await self._drop(role)
+        for role in sorted(self._loaded - set(roles)):
+            if role not in later or role in self._streamed:  # it cannot leave and come back
+                await self._drop(role)
         self._names = {
             role: tuple(name for name in step.models if name.partition(".")[0] == role) or (role,)
             for role in roles
+            if role not in self._streamed
         }
         old = self._last if self._present and order.changes(self._present, step) else ""
         self._present = step.models
@@ -102,6 +113,11 @@ class Models:
         self._emit(Loading(time.time(), model.name, model.footprint))
         start = time.perf_counter()
         await self._lane.run(model.load)
+        if role in self._streamed:
+            size = await self._lane.run(self._stream, role)
+            self._loaded.add(role)
+            self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
+            return
         modules = model.modules()
         models: dict[str, Mapping[str, Any]] = {role: modules}
         if role == "edit" and self._apart:
@@ -112,6 +128,20 @@ class Models:
         self._loaded.add(role)
         self._emit(Loaded(time.time(), model.name, size, time.perf_counter() - start))
 
+    def _stream(self, role: Role) -> int:
+        """Give a loaded model the device to itself; return the bytes it takes of it."""
+        model: Any = self._models[role]
+        budget = self._streamed[role]
+        held = int(model.streaming(budget).held)
+        self._residency.lend(held)
+        spare = max(0, host_available() - RESERVE)
+        try:
+            model.stream(self._residency.device.place, budget=budget, host=spare)
+        except BaseException:
+            self._residency.take_back()
+            raise
+        return held
+
     def relieve(self, role: Role) -> bool:
         """Give steps that ran out of memory more of the device, if weights can spare it.
 
@@ -120,12 +150,12 @@ class Models:
         """
         if len(self._names) > 1 or not self._residency.shrink():
             return False
-        for name in self._names[role]:
+        for name in self._names.get(role, ()):
             self._residency.acquire(name)
         return True
 
     async def _acquire(self, role: Role, old: str) -> None:
-        names = self._names[role]
+        names = self._names.get(role, ())
         missing = [name for name in names if name not in self._residency.resident]
         if not old and not missing:
             return
@@ -148,17 +178,26 @@ class Models:
         for name in self._adopted(role):
             await self._lane.run(self._residency.forget, name)
         await self._lane.run(self._models[role].close)
+        if role in self._streamed:
+            await self._lane.run(self._residency.take_back)
         self._loaded.discard(role)
 
     def lease(self, role: Role) -> AbstractContextManager[object]:
         """Keep a model resident for the length of a step. On the lane's thread."""
-        return self._residency.lease(*self._names[role])
+        return self._residency.lease(*self._names.get(role, ()))
 
     def working(self, role: Role) -> int:
-        """Return the most bytes that a step like the present ones took beside the weights."""
-        return self._residency.working.get("+".join(self._names[role]), 0)
+        """Return the most bytes that a step like the present ones took beside the weights.
+
+        0 if that is not known, as of a model that moves its weights during the step.
+        """
+        if role in self._streamed:
+            return 0
+        return self._residency.working.get("+".join(self._names.get(role, ())), 0)
 
     def _adopted(self, role: Role) -> list[str]:
+        if role in self._streamed:
+            return []
         if role == "edit" and self._apart:
             return [order.module(name) for name in self._models[role].modules()]
         return [role]

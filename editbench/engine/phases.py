@@ -174,20 +174,20 @@ def together(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(step.models for step in phases))
 
 
-def moves(
+def loads(
     phases: Sequence[PhaseStep], sizes: Mapping[str, int], *, capacity: int
 ) -> list[tuple[str, int]]:
     """Return every load in order: of which model, and how many bytes. Raises ``DoesNotFit``."""
     used = {name: sizes[name] for names in together(phases) for name in names}
     placement = overlay(used, capacity=capacity, together=together(phases))
     held: dict[str, Extents] = {}
-    loads = []
+    found = []
     for name in _loads(phases):
         missing, lost = claim(placement, held, name=name)
-        loads.append((name, total(missing)))
+        found.append((name, total(missing)))
         held |= {other: subtract(held[other], gone) for other, gone in lost.items()}
         held[name] = (placement.extents[name],)
-    return loads
+    return found
 
 
 def alive(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:
@@ -203,6 +203,16 @@ def alive(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:
         present = {*step.roles, *(before & after)}
         sets.append(tuple(name for name in names if name.partition(".")[0] in present))
     return list(dict.fromkeys(sets))
+
+
+def loads_anew(phases: Sequence[PhaseStep], sizes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return every load in order if what leaves the device has to come back as a whole."""
+    before: tuple[str, ...] = ()
+    found = []
+    for step in phases:
+        found += [(name, sizes[name]) for name in step.models if name not in before]
+        before = step.models
+    return found
 
 
 def _loads(phases: Sequence[PhaseStep]) -> Iterator[str]:

@@ -8,45 +8,20 @@ model lies (see placement).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from editbench.engine import phases as order
 from editbench.engine.hosting import Hosting, host
-from editbench.engine.phases import Keep, PhaseStep, Turn, Work
-from editbench.engine.protocols import Part
-from editbench.errors import DoesNotFit
+from editbench.engine.needs import Need, Room, refusal
+from editbench.engine.phases import Keep, PhaseStep, Role, Turn, Work
 from editbench.records import Json
 from editbench.units import format_bytes, format_seconds
 
-Placement = Literal["nothing to do", "one model", "co-resident", "remote", "phased", "in parts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What one model takes on the device, in bytes."""
-
-    name: str
-    weights: int
-    working: int = 0  #: beside the weights, for one step
-    parts: Sequence[Part] = ()  #: that it can be taken apart into, if it can
-
-    @property
-    def largest_part(self) -> int:
-        """Bytes of the weights of its largest part; 0 if it has no parts."""
-        return max((sum(part.modules.values()) for part in self.parts), default=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What may be used, in bytes. None means that nothing limits it."""
-
-    device: str
-    device_bytes: int | None
-    spill_bytes: int | None = None
-    host_bytes: int | None = None  #: of host memory, for weights beside those on the device
-    file_bytes: int | None = None  #: of disk, for weights that host memory cannot hold
+Placement = Literal[
+    "nothing to do", "one model", "co-resident", "remote", "phased", "in parts", "streamed"
+]
 
 
 class Costs(NamedTuple):
@@ -72,6 +47,7 @@ class Plan:
     needs: tuple[Need, Need]
     room: Room
     hosting: Hosting
+    streamed: tuple[Role, ...] = ()  #: models that are larger than the device
     reasons: tuple[str, ...] = field(default=())
 
     @property
@@ -83,6 +59,11 @@ class Plan:
     def reserve(self) -> int:
         """Bytes of the device that stay free for steps."""
         return max(need.working for need in self.needs)
+
+    def budget(self, role: Role) -> int:
+        """Return the bytes of the device that weights of a model may take while it is alone."""
+        need = self.needs[0 if role == "edit" else 1]
+        return (self.room.device_bytes or 0) - need.working
 
     @property
     def batches(self) -> int:
@@ -98,8 +79,8 @@ class Plan:
         duration = "unknown until measured" if seconds is None else f"~{format_seconds(seconds)}"
         lines = [
             f"placement  {self.placement}",
-            f"editor     {editor.name}, {format_bytes(editor.weights)}",
-            f"judge      {judge.name}, {format_bytes(judge.weights)}",
+            f"editor     {editor.name}, {format_bytes(editor.weights)}{self._how('edit')}",
+            f"judge      {judge.name}, {format_bytes(judge.weights)}{self._how('score')}",
             f"device     {room.device}, {device}",
             f"swaps      {self.swaps} ({self.naive_swaps} pair by pair)",
             f"moves      {format_bytes(self.bytes_moved)} to the device{self._from_disk()}",
@@ -118,6 +99,9 @@ class Plan:
     def _from_disk(self) -> str:
         read = self.hosting.read
         return f", {format_bytes(read)} of it from disk" if read else ""
+
+    def _how(self, role: Role) -> str:
+        return ", streamed" if role in self.streamed else ""
 
     def as_json(self) -> dict[str, Json]:
         """Return the plan as JSON values."""
@@ -151,6 +135,11 @@ class Plan:
                 for name, home in self.hosting.homes.items()
             ],
             "file_bytes_read": self.hosting.read,
+            "streamed": {
+                role: {"held": need.streaming.held, "moved": need.streaming.moved}
+                for role, need in zip(("edit", "score"), self.needs, strict=True)
+                if role in self.streamed and need.streaming
+            },
             "reasons": list(self.reasons),
         }
 
@@ -166,19 +155,19 @@ def make_plan(
     early_scores: bool = False,
 ) -> Plan:
     """Return the cheapest way through the work. Raises ``DoesNotFit`` with what would help."""
-    placement, why = _place(work, editor, judge, room)
+    step = _step(work, editor, judge)
+    streamed = _too_large(work, editor, judge, room, step)
+    placement, why = _place(work, editor, judge, room, step, streamed)
     capacity = (room.device_bytes or 0) - max(editor.working, judge.working)
     scoring = ("score",) if judge.weights else ()
     editing = [Turn("", ("edit",) if editor.weights else ())]
-    if placement == "in parts":
+    if "edit" not in streamed and not room.holds(editor.weights + step):
         editing = order.turns(editor.parts, capacity=capacity)
     phases: list[PhaseStep] = []
     reasons: list[str] = []
-    if placement == "one model":
-        phases = [PhaseStep("score", 1, scores=list(work.ready), models=scoring)]
-    elif placement in ("co-resident", "remote"):
+    if placement in ("co-resident", "remote"):
         phases = order.at_once(work, (*editing[0].models, *scoring))
-    elif placement != "nothing to do":
+    elif work.missing:
         phases, reasons = order.one_by_one(
             work,
             editing,
@@ -187,6 +176,8 @@ def make_plan(
             keep=keep,
             early_scores=early_scores,
         )
+    elif work.ready:
+        phases = [PhaseStep("score", 1, scores=list(work.ready), models=scoring)]
     spill = work.edit_bytes * len(work.missing)
     if keep == "all" and room.spill_bytes is not None and spill > room.spill_bytes:
         reasons.append(
@@ -196,9 +187,18 @@ def make_plan(
     sizes = _sizes(editor, judge)
     moved, hosting = 0, Hosting()
     if room.device_bytes is not None:
-        moved = sum(size for _, size in order.moves(phases, sizes, capacity=capacity))
+        loads = (
+            order.loads_anew(phases, {**sizes, **_staying(streamed)})
+            if streamed
+            else order.loads(phases, sizes, capacity=capacity)
+        )
+        moved = sum(size for _, size in loads)
         hosting = host(
-            phases, sizes, capacity=capacity, memory=room.host_bytes, disk=room.file_bytes
+            _without(phases, streamed),
+            sizes,
+            [load for load in loads if load[0] not in streamed],
+            memory=room.host_bytes and max(0, room.host_bytes - _streamed_bytes(streamed)),
+            disk=room.file_bytes,
         )
         reasons += filter(None, [hosting.describe()])
     if placement == "in parts":
@@ -216,54 +216,74 @@ def make_plan(
         needs=(editor, judge),
         room=room,
         hosting=hosting,
-        reasons=(why, *reasons),
+        streamed=tuple(streamed),
+        reasons=(*why, *reasons),
     )
 
 
-def _place(work: Work, editor: Need, judge: Need, room: Room) -> tuple[Placement, str]:
+def _place(
+    work: Work, editor: Need, judge: Need, room: Room, step: int, streamed: Mapping[Role, Need]
+) -> tuple[Placement, list[str]]:
     if not work.missing and not work.ready:
-        return "nothing to do", f"all {work.done} pairs are finished"
-    device = room.device_bytes
-    # The weights' region is allocated once, so it has to leave room for the largest of all steps.
-    step = max(editor.working, judge.working) if work.missing else judge.working
-    _must_fit(judge, step, room)
+        return "nothing to do", [f"all {work.done} pairs are finished"]
+    if hopeless := {role: need for role, need in streamed.items() if not need.streaming}:
+        raise refusal(hopeless, step, room)
+    if streamed:
+        return "streamed", [why for need in streamed.values() for why in need.price(step, room)]
     if not work.missing:
-        return "one model", f"every edit is stored, so only {judge.name} is needed"
-    whole, part = editor.weights + step, editor.largest_part + step
-    if device is not None and editor.parts and part <= device < whole:
-        return "in parts", (
-            f"{editor.name} needs {format_bytes(whole)} at once and {room.device} has "
-            f"{format_bytes(device)}: its parts take turns, and the largest needs "
-            f"{format_bytes(part)}"
-        )
-    _must_fit(editor, step, room)
+        return "one model", [f"every edit is stored, so only {judge.name} is needed"]
+    if not room.holds(editor.weights + step):
+        whole, part = format_bytes(editor.weights + step), format_bytes(editor.largest_part + step)
+        turns = f"its parts take turns, and the largest needs {part}"
+        return "in parts", [f"{editor.name} needs {whole} at once and {room}: {turns}"]
     if not editor.weights or not judge.weights:
         free = judge if not judge.weights else editor
-        return "remote", f"{free.name} takes no room on the device, so both phases run at once"
+        return "remote", [f"{free.name} takes no room on the device, so both phases run at once"]
     both = editor.weights + judge.weights + step
-    if device is None or both <= device:
-        return "co-resident", f"both models fit ({format_bytes(both)}), so nothing is ever swapped"
-    return "phased", (
-        f"both models need {format_bytes(both)} and {room.device} has {format_bytes(device)}: "
-        "one at a time"
-    )
+    if room.holds(both):
+        size = format_bytes(both)
+        return "co-resident", [f"both models fit ({size}), so nothing is ever swapped"]
+    return "phased", [f"both models need {format_bytes(both)} and {room}: one at a time"]
 
 
-def _must_fit(need: Need, step: int, room: Room) -> None:
-    total = need.weights + step
-    if room.device_bytes is None or total <= room.device_bytes or not need.weights:
-        return
-    part = f"in parts  {format_bytes(need.largest_part)} for the largest"
-    raise DoesNotFit(
-        f"{need.name} needs {format_bytes(total)} and {room.device} has "
-        f"{format_bytes(room.device_bytes)}",
-        hint="choose a smaller model or dtype, another --device, or a larger --device-budget",
-        problems=(
-            f"weights   {format_bytes(need.weights)}",
-            f"one step  {format_bytes(step)} beside them",
-            *([part] if need.parts else []),
-        ),
-    )
+def _step(work: Work, editor: Need, judge: Need) -> int:
+    # The weights' region is allocated once, so it has to leave room for the largest of all steps.
+    return max(editor.working, judge.working) if work.missing else judge.working
+
+
+def _too_large(work: Work, editor: Need, judge: Need, room: Room, step: int) -> dict[Role, Need]:
+    """Return the models that are needed and fit neither whole nor in parts."""
+    needed: dict[Role, Need] = {}
+    if work.missing and not (editor.parts and room.holds(editor.largest_part + step)):
+        needed["edit"] = editor
+    if work.missing or work.ready:
+        needed["score"] = judge
+    return {
+        role: need
+        for role, need in needed.items()
+        if need.weights and not room.holds(need.weights + step)
+    }
+
+
+def _without(phases: Sequence[PhaseStep], streamed: Collection[str]) -> list[PhaseStep]:
+    return [
+        replace(step, models=tuple(name for name in step.models if name not in streamed))
+        for step in phases
+    ]
+
+
+def _streamed_bytes(streamed: Mapping[Role, Need]) -> int:
+    """Return the bytes of host memory from which models are streamed."""
+    return sum(need.weights for need in streamed.values())
+
+
+def _staying(streamed: Mapping[Role, Need]) -> dict[str, int]:
+    """Return the bytes of streamed models that are moved once and stay."""
+    return {
+        role: need.weights - need.streaming.moved
+        for role, need in streamed.items()
+        if need.streaming
+    }
 
 
 def _sizes(editor: Need, judge: Need) -> dict[str, int]:

@@ -129,6 +129,13 @@ class Streaming:
     moved: int  #: bytes over the link each time that the model runs through
 
 
+class ShrinkingModel(Model, Protocol):
+    """A model that knows with which other settings it would be smaller. Optional."""
+
+    def smaller(self) -> Mapping[str, int]:
+        """Bytes of the weights by setting, as a run file has it: ``quantize = "nf4"``."""
+
+
 class StreamedModel(Model, Protocol):
     """A model that can run on a device that is smaller than its weights.
 

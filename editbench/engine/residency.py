@@ -77,6 +77,7 @@ class ResidencyManager:
         self._folder = WeightFolder(device, folder or Path(gettempdir()), keep=keep_files)
         self._allowed: Mapping[str, int] = {}
         self._latest = ""
+        self._lent = 0  # bytes, while a model that moves itself is on the device
 
     @property
     def resident(self) -> tuple[str, ...]:
@@ -86,7 +87,8 @@ class ResidencyManager:
     @property
     def used(self) -> int:
         """Bytes of the device taken by weights, room kept for them included."""
-        return self._region.bytes + sum(model.home.numel() for model in self._models.values())
+        homes = sum(model.home.numel() for model in self._models.values())
+        return self._region.bytes + homes + self._lent
 
     @property
     def host_used(self) -> int:
@@ -203,6 +205,21 @@ class ResidencyManager:
             for model in models:
                 model.leases -= 1
 
+    def lend(self, size: int) -> None:
+        """Leave the device to a model that moves itself and takes up to ``size`` bytes.
+
+        Every other model leaves it, and none comes until ``take_back``. Raises ``RuntimeError``
+        while a model is leased.
+        """
+        _refuse_leased(self._models.values(), "lend the device")
+        self._clear()
+        self._lent = size
+
+    def take_back(self) -> None:
+        """Take note that the model that had the device to itself is gone."""
+        self._lent = 0
+        self.trim()
+
     def evict(self, name: str) -> None:
         """Take a model off the device; nothing is copied. A model that never moves stays.
 
@@ -249,11 +266,7 @@ class ResidencyManager:
         _refuse_leased(self._models.values(), "shrink the region")
         if not self._region.tighten():
             return False
-        for model in self._models.values():
-            if model.moving.bytes:
-                self._unbind(model)
-        self._region.drop()
-        self.trim()
+        self._clear()
         return True
 
     def trim(self) -> None:
@@ -307,11 +320,15 @@ class ResidencyManager:
                 raise
         # The region took all there is. It comes back a little smaller at the next load.
         _refuse_leased(self._models.values(), "adopt a model")
+        self._clear()
+        return self.device.allocate(size)
+
+    def _clear(self) -> None:
+        """Take every model off the device that moves, and give the region back."""
         for model in self._models.values():
             self._unbind(model)
         self._region.drop()
         self.trim()
-        return self.device.allocate(size)
 
     def _copy_fixed(self, fixed: Layout, home: torch.Tensor) -> None:
         staged = arena.host_memory(fixed.bytes)
@@ -326,6 +343,8 @@ class ResidencyManager:
     def _load(self, model: Adopted, stop: Stop) -> tuple[int, int]:
         others = [other for other in self._models.values() if other is not model]
         _refuse_leased(others, f"load {model.name}")
+        if self._lent:
+            raise RuntimeError(f"cannot load {model.name} while the device is lent")
         missing, lost = self._region.claim(model.name)
         for name in lost:
             self._unbind(self._models[name])

@@ -14,8 +14,9 @@ from editbench.engine.devices import Device
 from editbench.engine.events import Phase
 from editbench.engine.ledger import Ledger
 from editbench.engine.memory import RESERVE
+from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Keep
-from editbench.engine.plan import Need, Plan, Room, make_plan
+from editbench.engine.plan import Plan, make_plan
 from editbench.engine.protocols import Editor, Judge, Model, Part
 from editbench.engine.spill import Spill
 from editbench.engine.stages import LoadImages
@@ -75,10 +76,13 @@ def plan_run(parts: Parts) -> Plan:
         parts.weights.host_bytes,
         parts.weights.file_bytes(),
     )
+    editor = _need(parts.editor, parts, "edit", parts.edit_batch)
+    judge = _need(parts.judge, parts, "score", parts.score_batch)
+    step = max(editor.working, judge.working)
     return make_plan(
         replace(parts.ledger.work(), state_bytes=_state_bytes(parts)),
-        _need(parts.editor, parts, "edit", parts.edit_batch),
-        _need(parts.judge, parts, "score", parts.score_batch),
+        _with_ways_out(editor, parts.editor, step, room),
+        _with_ways_out(judge, parts.judge, step, room),
         room,
         costs=parts.costs().read(),
         early_scores=parts.early_scores,
@@ -94,6 +98,17 @@ def _need(model: Model, parts: Parts, phase: Phase, batch: int) -> Need:
     if working is None:  # never run here: the backend's estimate has to do
         working = max((model.working_bytes(*size) for size in _sizes(parts)), default=0)
     return Need(model.name, model.footprint, working * batch, apart)
+
+
+def _with_ways_out(need: Need, model: Any, step: int, room: Room) -> Need:
+    """Add what a model could do on a device that does not hold it, as far as it can say."""
+    if room.device_bytes is None or room.holds(need.weights + step):
+        return need
+    smaller = model.smaller() if hasattr(model, "smaller") else {}
+    if not hasattr(model, "streaming"):
+        return replace(need, smaller=smaller)
+    streaming = model.streaming(room.device_bytes - need.working)
+    return replace(need, smaller=smaller, streaming=streaming)
 
 
 def divided(editor: Model) -> Sequence[Part]:

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Work
-from editbench.engine.plan import Costs, Need, Plan, Room, make_plan
-from editbench.engine.protocols import Part
+from editbench.engine.plan import Costs, Plan, make_plan
+from editbench.engine.protocols import Part, Streaming
 from editbench.errors import DoesNotFit
 
 GB = 10**9
@@ -67,7 +69,8 @@ def test_nothing_left_is_nothing_to_do() -> None:
 def test_a_model_that_does_not_fit_alone_is_refused_with_its_numbers(device: int) -> None:
     with pytest.raises(DoesNotFit, match=f"{device}.0 GB") as caught:
         plan(device=device)
-    assert caught.value.hint and len(caught.value.problems) == 2
+    assert "or choose a smaller model or another --device" in caught.value.hint
+    assert len(caught.value.problems) >= 2
 
 
 def test_a_small_disk_cuts_the_work_into_phase_batches() -> None:
@@ -157,7 +160,8 @@ def test_what_two_parts_need_is_loaded_again_where_there_is_no_room_for_it_betwe
 def test_a_device_for_less_than_the_largest_part_is_refused_with_its_bytes() -> None:
     with pytest.raises(DoesNotFit) as caught:
         in_parts(device=43)
-    assert "in parts  41.0 GB for the largest" in caught.value.problems
+    ways = [" ".join(way.split()) for way in caught.value.problems]
+    assert "editor: in parts 41.0 GB for the largest, does not fit" in ways
 
 
 def test_a_judge_that_needs_no_device_scores_during_the_last_part() -> None:
@@ -269,3 +273,49 @@ def test_every_pair_is_edited_at_most_once_and_scored_once(
     changes = [set(b.models) - set(a.models) for a, b in itertools.pairwise(made.phases)]
     assert made.swaps == sum(map(bool, changes))
     assert str(made.swaps) in made.describe() and made.as_json()["swaps"] == made.swaps
+
+
+STREAMED = Streaming(held=20 * GB, moved=50 * GB)
+
+
+def streamed(
+    editor: Need, judge: Need, *, device: int, missing: int = 4, ready: int = 0, **more: object
+) -> Plan:
+    work = Work(range(missing), range(missing, missing + ready), edit_bytes=10, first=2)
+    return make_plan(work, editor, judge, Room("cuda:0", device * GB), **more)  # type: ignore[arg-type]
+
+
+def test_streaming_comes_after_every_other_way() -> None:
+    editor = replace(PARTED, streaming=STREAMED)
+    ways = [streamed(editor, SMALL_JUDGE, device=size).placement for size in (102, 61, 60, 43)]
+    assert ways == ["co-resident", "phased", "in parts", "streamed"]
+
+
+def test_a_streamed_model_leaves_the_device_for_the_other_and_moves_what_stays() -> None:
+    judge = Need("judge", 62 * GB, 2 * GB, streaming=STREAMED)
+    editor = Need("editor", 40 * GB, 3 * GB)
+    made = streamed(editor, judge, device=45, early_scores=True)
+    assert (made.placement, made.streamed, made.swaps) == ("streamed", ("score",), 3)
+    assert made.bytes_moved == 2 * (40 + 62 - 50) * GB
+    assert (made.budget("score"), made.budget("edit")) == (43 * GB, 42 * GB)
+    assert made.as_json()["streamed"] == {"score": {"held": 20 * GB, "moved": 50 * GB}}
+
+
+def test_an_editor_takes_turns_in_parts_beside_a_judge_that_is_streamed() -> None:
+    judge = Need("judge", 62 * GB, 2 * GB, streaming=STREAMED)
+    made = streamed(PARTED, judge, device=48)
+    assert (made.placement, made.streamed) == ("streamed", ("score",))
+    assert [step.part for step in made.phases] == ["encode", "denoise", "decode", ""]
+    assert made.bytes_moved == (16 + 1 + 41 + 12) * GB
+
+
+def test_a_model_that_is_not_needed_is_not_streamed() -> None:
+    editor = Need("editor", 90 * GB)
+    assert streamed(editor, SMALL_JUDGE, device=43, missing=0, ready=2).placement == "one model"
+    assert streamed(editor, SMALL_JUDGE, device=43, missing=0).placement == "nothing to do"
+
+
+def test_one_model_that_cannot_be_streamed_refuses_both() -> None:
+    judge = Need("judge", 62 * GB, streaming=STREAMED)
+    with pytest.raises(DoesNotFit, match=r"^editor needs 90\.0 GB, and cuda:0 has 43\.0 GB$"):
+        streamed(Need("editor", 90 * GB), judge, device=43)

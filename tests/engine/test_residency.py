@@ -106,6 +106,23 @@ def test_where_both_fit_nothing_moves_after_the_first_load() -> None:
     assert stage.intact()
 
 
+def test_a_device_that_is_lent_holds_nothing_else_until_it_is_taken_back(stage: Stage) -> None:
+    manager = stage.manager
+    manager.acquire("editor")
+    with manager.lease("editor"), pytest.raises(RuntimeError, match="lend the device while editor"):
+        manager.lend(1000)
+    manager.lend(1000)
+    fixed = _fixed(stage)
+    assert (manager.resident, manager.used) == ((), 1000 + fixed)
+    with pytest.raises(RuntimeError, match="cannot load judge while the device is lent"):
+        manager.acquire("judge")
+    manager.take_back()
+    assert manager.used == fixed
+    for name in SIZES:
+        assert manager.acquire(name).bytes == SIZES[name]
+        assert torch.equal(stage.run(name), expected(name))
+
+
 def test_on_the_hosts_own_memory_weights_are_placed_once_and_never_move() -> None:
     stage = Stage(CpuDevice())
     homes = {name: stage.addresses(name) for name in ROLES}
