@@ -11,6 +11,7 @@ from editbench.engine.devices import Stop, never
 from editbench.engine.events import Event, Moving
 from editbench.engine.lanes import Lane
 from editbench.engine.models import Models
+from editbench.engine.phases import PhaseStep
 from editbench.engine.residency import ResidencyManager
 from editbench.engine.simulated import SimDevice
 
@@ -57,11 +58,12 @@ class Weights:
 async def test_a_move_tells_how_many_bytes_have_arrived() -> None:
     device, lane = Held(), Lane("sim")
     events: list[Event] = []
-    models = Models({"edit": Weights()}, ResidencyManager(device), lane, events.append, reserve=0)  # type: ignore[dict-item]
+    models = Models({"edit": Weights()}, ResidencyManager(device), lane, events.append)  # type: ignore[dict-item]
+    step = PhaseStep("edit", 1, edits=[0], models=("edit",))
     seen: Moving | None = None
     assert models.loaded == ()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: models.ready(["edit"], later=["edit"]))
+        tasks.start_soon(lambda: models.ready(step, ["edit"], later=["edit"]))
         await anyio.to_thread.run_sync(device.half.wait)
         seen = models.moving()
         device.go_on.set()
