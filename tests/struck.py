@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from editbench.backends.diffusers_editor import DiffusersEditor, DiffusersSettings
 from editbench.engine.protocols import EditRequest, Stop
+from editbench.errors import OutOfMemory
 from editbench.testing import ScriptedJudge
 
 
 class Settings(DiffusersSettings):
-    #: ``part:pair``, once for each time that it is to fail
+    #: ``part:pair``, once for each time that it is to fail; with ``:oom``, out of memory
     strike: list[str] = Field(default_factory=list)
 
 
@@ -35,6 +36,9 @@ class Editor(DiffusersEditor):
         return super().finish_parts(request, state, stop=stop)
 
     def _strike(self, part: str, request: EditRequest) -> None:
+        if (accident := f"{part}:{request.pair_id}:oom") in self._strikes:
+            self._strikes.remove(accident)
+            raise OutOfMemory(f"struck in {accident}")
         if (accident := f"{part}:{request.pair_id}") in self._strikes:
             self._strikes.remove(accident)
             raise RuntimeError(f"struck in {accident}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from editbench import api
 from editbench.config import layered
+from editbench.engine.cache import Cache
 from editbench.engine.events import (
     Advanced,
     Event,
@@ -24,7 +26,7 @@ from editbench.engine.events import (
 )
 from editbench.engine.states import PREFIX
 from editbench.engine.store import Store
-from editbench.errors import DoesNotFit, Stopped
+from editbench.errors import DoesNotFit, Stopped, StoreFull
 from tests import struck
 from tests.runs import TINY, Made, make, pairs, places, results
 
@@ -136,6 +138,33 @@ def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
     assert states(tmp_path / "twice") == []
 
 
+def test_a_part_that_runs_out_of_memory_gets_more_of_the_device(tmp_path: Path) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
+    strikes = [f"{part}:bee:oom" for part in PARTS]
+    made = make(tmp_path / "loud", suite, STRUCK, SMALL, {"editor": {"strike": strikes}})
+    assert (made.count("retry"), made.count("failed")) == (3, 0)
+    assert made.items() == whole.items()
+    assert made.events[-1].swaps == planned(made).swaps == 2
+
+
+def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does_the_rest(
+    tmp_path: Path,
+) -> None:
+    names = [f"p{n}" for n in range(6)]
+    layers = (pairs(tmp_path / "x", names), KONTEXT, SMALL)
+    whole = make(tmp_path / "quiet", *layers)
+    events: list[Event] = []
+    small = layered(TINY, places(tmp_path / "loud"), *layers, {"memory": {"spill": "130kB"}})
+    with pytest.raises(StoreFull):
+        api.run(api.load_config(overrides=small), on_event=events.append)
+    assert Counter(event.kind for event in events)["failed"] == 0
+    made = make(tmp_path / "loud", *layers)
+    assert results(made.result.folder) == results(whole.result.folder)
+    assert max(advanced([*events, *made.events]).values()) == 1
+    assert states(tmp_path / "loud") == []
+
+
 @pytest.mark.parametrize("now", [False, True], ids=["soon", "now"])
 @pytest.mark.parametrize("part", PARTS)
 def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
@@ -208,3 +237,18 @@ def test_states_are_of_no_use_to_other_libraries_and_removed_with_their_edit(
     make(tmp_path / "b", suite, STRUCK, {"run": {"name": "trial"}})  # on a device for the whole
     make(tmp_path / "b", suite, STRUCK, {"run": {"name": "trial"}})
     assert states(tmp_path / "b") == []
+
+
+def test_the_cache_knows_what_is_kept_between_parts_and_for_whom(tmp_path: Path) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    named = {"run": {"name": "trial"}, "editor": {"strike": ["decode:ant"] * 2}}
+    made = make(tmp_path, suite, STRUCK, SMALL, named)
+    with Store.open(tmp_path / "store") as store:
+        cache = Cache(store)
+        assert ("parts of edits", 1) in [(kind.kind, kind.records) for kind in cache.usage()]
+        assert cache.unused().keys == []
+        shutil.rmtree(made.result.folder)
+        unused = cache.unused()
+        assert Counter(key[:2] for key in unused.keys) == {"e:": 2, "i:": 1, "v:": 2}
+        list(cache.delete(unused))
+    assert states(tmp_path) == []
