@@ -20,6 +20,7 @@ from editbench.assemble import Assembly, assemble, describe
 from editbench.config import RunConfig
 from editbench.engine import run as engine
 from editbench.engine.events import Event, RunEnded, RunStarted
+from editbench.engine.pictures import Pictures
 from editbench.errors import EditbenchError, Stopped, StoreFull
 from editbench.observers import Observers
 from editbench.report import files
@@ -63,6 +64,14 @@ class Run:
     def stop(self, *, now: bool = False) -> None:
         """Ask to finish what is on the device and stop; with ``now``, at the next step."""
         self._execution.stop(now=now)
+
+    async def pictures(self, longest: int, *, after: str = "") -> Pictures | None:
+        """Return the pair that was finished last and its pictures, for whoever watches.
+
+        Sides are at most ``longest`` pixels. None before a pair is finished, if it is ``after``,
+        or if its edit was not kept.
+        """
+        return await self._execution.pictures(longest, after=after)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Carry the run out and yield every event. Raises as ``wait`` does."""

@@ -199,3 +199,17 @@ def test_equal_pairs_share_an_edit_that_is_not_kept(tmp_path: Path) -> None:
     items = made.items()
     assert [item["state"] for item in items.values()] == ["ok"] * 3
     assert items["twin"]["overall"] == items["ant"]["overall"]
+
+
+@pytest.mark.anyio
+async def test_the_latest_pair_can_be_looked_at_while_a_run_goes_on(tmp_path: Path) -> None:
+    settings = layered(TINY, places(tmp_path), pairs(tmp_path / "x", ["ant", "bee"]))
+    seen: list[tuple[str, tuple[int, int], tuple[int, int]]] = []
+    async with api.open_run(api.load_config(overrides=settings)) as run:
+        assert await run.pictures(32) is None
+        async for event in run:
+            if event.kind in ("edit", "score") and (shown := await run.pictures(32)):
+                seen.append((shown.pair, shown.source.size, shown.edit.size))
+                assert await run.pictures(32, after=shown.pair) is None
+    assert {name for name, _, _ in seen} == {"ant", "bee"}
+    assert all(max(size) == 32 for _, *sizes in seen for size in sizes)

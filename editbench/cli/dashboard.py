@@ -1,7 +1,7 @@
 """Draws the state of a run for a terminal of any size. Pure: the same state, the same picture.
 
-Never wider or taller than asked. As the height shrinks it drops the picture, recent lines, what is
-resident, categories, the memory line and the table of phases, in this order.
+Never wider or taller than asked. As the height shrinks it drops recent lines, what is resident,
+categories, pictures if they are wanted, the memory line and the table of phases, in this order.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from editbench.cli.text import (
     of_bytes,
     plain,
 )
+from editbench.cli.thumbnails import Pair
 from editbench.engine.events import Memory
 from editbench.units import format_bytes
 
@@ -42,6 +43,7 @@ PACE = 10  #: columns of a sparkline
 FRAME = 4  #: columns of the frame; two rows
 WORDY = 60  #: columns from which there is room for a word more
 RUN = 8  #: characters of a run's name that are shown where it is too long
+PICTURE, LEAST = 12, 5  #: rows of pictures at most, and from which they are worth it
 ECHO = 3  #: columns that stay free at the end of the last line, where a terminal echoes ctrl-c
 
 HELPS = (
@@ -57,23 +59,27 @@ class Rows(NamedTuple):
     phases: bool = False
     memory: bool = False
     resident: bool = False
+    pictures: int = 0
     categories: int = 0  #: rows of the table, the line that counts the hidden ones included
     lines: int = 0  #: of what happened last
 
 
-def view(state: State, width: int, height: int) -> RenderableType:
-    """Return the dashboard; at most ``width`` columns and ``height`` rows."""
+def view(state: State, width: int, height: int, pair: Pair | None = None) -> RenderableType:
+    """Return the dashboard; at most ``width`` columns and ``height`` rows.
+
+    ``pair`` is what to show of the latest edit.
+    """
     if width < 1 or height < 1:
         return Group()
     if width < MEDIUM[0] or height < MEDIUM[1]:
-        return Group(*_compact(state, width, height))
+        return Group(*_compact(state, width, height, pair))
     if width < FULL[0] or height < FULL[1]:
-        return _tables(state, width, height, full=False)
-    inside = _tables(state, width - FRAME, height - 2, full=True)
+        return _tables(state, width, height, pair, full=False)
+    inside = _tables(state, width - FRAME, height - 2, pair, full=True)
     return Panel(inside, box=box.ROUNDED, width=width, border_style="dim")
 
 
-def fit(state: State, height: int) -> Rows:
+def fit(state: State, height: int, *, pictures: bool = False) -> Rows:
     """Share out the rows: what is dropped last gets its room first."""
     left = height - HEAD - HELP
     if left < PHASES:
@@ -83,16 +89,19 @@ def fit(state: State, height: int) -> Rows:
     left -= doing
     memory = bool(state.memory) and left >= 2
     left -= 2 * memory
+    shown = min(PICTURE, left - 2) if pictures else 0
+    shown *= shown >= LEAST
+    left -= shown and shown + 2
     categories = min(len(state.categories), max(0, left - TABLE))
     left -= categories and TABLE + categories
     resident = doing or (left >= 1 and categories == len(state.categories))
     left -= resident and not doing
     lines = max(0, min(len(state.lines), left - 1)) if resident else 0
-    return Rows(True, memory, resident, categories, lines)
+    return Rows(True, memory, resident, shown, categories, lines)
 
 
-def _tables(state: State, width: int, height: int, *, full: bool) -> Group:
-    rows = fit(state, height)
+def _tables(state: State, width: int, height: int, pair: Pair | None, *, full: bool) -> Group:
+    rows = fit(state, height, pictures=pair is not None)
     parts: list[RenderableType] = [_title(state, width), _overall(state, width)]
     if rows.phases:
         parts += [Text(), _phases(state, width, full=full)]
@@ -100,6 +109,8 @@ def _tables(state: State, width: int, height: int, *, full: bool) -> Group:
         parts += [Text(), _memory(state.memory, width)]
     if rows.resident:
         parts.append(_resident(state, width))
+    if rows.pictures and pair:
+        parts += [Text(), *_pictures(pair, width, rows.pictures)]
     if rows.categories:
         parts += [Text(), _categories(state, width, rows.categories, full=full)]
     if rows.lines:
@@ -107,11 +118,20 @@ def _tables(state: State, width: int, height: int, *, full: bool) -> Group:
     return Group(*parts, _help(state, width))
 
 
-def _compact(state: State, width: int, height: int) -> list[RenderableType]:
+def _pictures(pair: Pair, width: int, rows: int) -> list[RenderableType]:
+    fitted = pair.fitted(width, rows)
+    return [inert(f"{pair.name}: source and edit"), fitted] if fitted else []
+
+
+def _compact(state: State, width: int, height: int, pair: Pair | None) -> list[RenderableType]:
     """The essentials; then categories if there is room for all, and what happened last."""
     top: list[RenderableType] = [_overall(state, width, short=True), *_facts(state, width)]
     top.append(_resident(state, width))
     left = height - len(top) - HELP
+    if pair and left > LEAST:
+        rows = min(PICTURE, left - 1)
+        top += _pictures(pair, width, rows)
+        left -= rows + 1
     if 0 < len(state.categories) < left:
         top.append(_short_categories(state, width))
         left -= len(state.categories)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from editbench.cli.jsonlines import JsonLines
 from editbench.cli.live import LiveDashboard
-from editbench.cli.modes import Mode
+from editbench.cli.modes import Mode, Thumbnails
 from editbench.cli.plain import PlainLines
 from editbench.cli.streams import own_terminal, private_stdout
 from editbench.cli.terminal import Terminal
@@ -52,7 +52,9 @@ def choose(
 
 
 @contextmanager
-def opened(mode: Mode, console: Terminal) -> Iterator[Display]:
+def opened(
+    mode: Mode, console: Terminal, thumbnails: Thumbnails = Thumbnails.OFF
+) -> Iterator[Display]:
     """Open a display, and close it in a way that leaves the terminal and the stream sane.
 
     Meanwhile stdout is ours: what others print goes to stderr, or aside if that is drawn on.
@@ -61,7 +63,9 @@ def opened(mode: Mode, console: Terminal) -> Iterator[Display]:
         aside = stack.enter_context(own_terminal(console)) if mode is Mode.DASHBOARD else None
         write = stack.enter_context(private_stdout())
         if aside:
-            yield stack.enter_context(LiveDashboard(console, aside=aside.lines))
+            yield stack.enter_context(
+                LiveDashboard(console, aside=aside.lines, thumbnails=thumbnails)
+            )
         elif mode is Mode.JSON:
             lines = JsonLines(write)
             stack.push(lambda kind, error, trace: lines.close(error))

@@ -17,18 +17,24 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread, current_thread, main_thread
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import RenderableType
 
 from editbench.cli.dashboard import view
+from editbench.cli.graphics import kitty_gone
 from editbench.cli.messages import say
+from editbench.cli.modes import Thumbnails
 from editbench.cli.painter import Painter
 from editbench.cli.state import State, update
 from editbench.cli.terminal import Terminal
 from editbench.cli.text import inert, plain
+from editbench.cli.thumbnails import Cell, Pair, method
 from editbench.cli.title import Title
 from editbench.engine.events import Checking, Event, Notice
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IDLE = 1.0  #: seconds between frames while nothing happens
 PATIENCE = 2.0  #: seconds that a terminal gets to take the last frame
@@ -51,12 +57,16 @@ class LiveDashboard:
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
         aside: Callable[[], Iterable[str]] = silent,
+        thumbnails: Thumbnails = Thumbnails.OFF,
     ) -> None:
         self._console = console
         self._clock = clock
         self._aside = aside
         self._painter = Painter(console)
         self._title = Title(self._painter.write, environ)
+        self._method = method(thumbnails, console, environ)
+        self._pair: Pair | None = None
+        self._size = console.window()
         self._state: State | None = None
         self._before = inert("opening the suite")
         self._changed = True
@@ -99,6 +109,17 @@ class LiveDashboard:
         self._state = update(self._state, event)
         self._changed = True
 
+    @property
+    def wants_pictures(self) -> bool:
+        """Whether ``show`` has any effect."""
+        return self._method is not Thumbnails.OFF
+
+    def show(self, name: str, source: Image, edit: Image) -> None:
+        """Take the pictures of a pair; they are drawn at the next tick, if there is room."""
+        cell = self._console.cell()
+        self._pair = Pair(name, source, edit, self._method, Cell(*cell) if cell else Cell())
+        self._changed = True
+
     def tick(self) -> None:
         """Have a frame drawn, unless one is waiting for the terminal already."""
         if self._jobs.empty():
@@ -115,13 +136,23 @@ class LiveDashboard:
         width, height = self._console.window()
         state = self._state and replace(self._state, now=max(now, self._state.now))
         # One row less than there is: a taller frame would scroll away under the next one.
-        picture: RenderableType = view(state, width, height - 1) if state else self._before
-        self._painter.draw(picture, (width, height))
+        frame: RenderableType = (
+            view(state, width, height - 1, self._pair) if state else self._before
+        )
+        if self._size != (width, height):
+            self._size = (width, height)
+            self._remove_pictures()
+        self._painter.draw(frame, (width, height))
         if state:
             name = f"editbench {state.share:.0%} {plain(state.run)}"
             self._title.show(name, state.share, now=now)
 
+    def _remove_pictures(self) -> None:
+        if self._method is Thumbnails.KITTY:
+            self._painter.write(kitty_gone(2))
+
     def _leave(self) -> None:
+        self._remove_pictures()
         self._painter.clear()
         self._title.restore()
 

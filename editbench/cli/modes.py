@@ -13,3 +13,14 @@ class Mode(StrEnum):
     PLAIN = "plain"
     JSON = "json"
     NONE = "none"
+
+
+class Thumbnails(StrEnum):
+    """How pictures are shown in a terminal."""
+
+    OFF = "off"
+    AUTO = "auto"
+    KITTY = "kitty"
+    ITERM2 = "iterm2"
+    SIXEL = "sixel"
+    BLOCKS = "blocks"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from editbench.cli.modes import Mode
+from editbench.cli.modes import Mode, Thumbnails
 from editbench.cli.streams import private_stdout
 from editbench.errors import ConfigError
 
@@ -59,6 +59,10 @@ class Watch:
             show_default=False,
         ),
     ] = 0
+    thumbnails: Annotated[
+        Thumbnails,
+        flag("thumbnails", help="Show the latest edit in the dashboard.", panel=OUTPUT),
+    ] = Thumbnails.OFF
 
 
 @dataclass(frozen=True, slots=True)

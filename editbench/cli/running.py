@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskGroup
 
 from editbench.cli import logs, tables
 from editbench.cli.commands import Screen
 from editbench.cli.displays import Display, choose, opened
+from editbench.cli.live import LiveDashboard
 from editbench.cli.messages import LoggedBug, first_cause, say
 from editbench.cli.modes import Mode
 from editbench.cli.options import Watch
 from editbench.cli.signals import Stopper
 from editbench.cli.state import State, update
 from editbench.cli.text import counted, plain
+from editbench.cli.thumbnails import EVERY, LONGEST
 from editbench.engine.events import Event
 from editbench.errors import EditbenchError, Stopped, TooManyFailures
 
 if TYPE_CHECKING:
-    from editbench.api import RunConfig, RunResult
+    from editbench.api import Run, RunConfig, RunResult
 
 TICK = 0.25  #: seconds between two looks of the display at the clock
 log = logging.getLogger(__name__)
@@ -36,12 +39,12 @@ class Witness:
 
     def __init__(self, display: Display) -> None:
         self.state: State | None = None
-        self._display = display
+        self.display = display
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
         self.state = update(self.state, event)
-        self._display(event)
+        self.display(event)
 
 
 def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: bool = False) -> int:
@@ -51,7 +54,7 @@ def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: boo
         watch.display, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0
     )
     with logs.to_terminal(screen.err, verbose=screen.verbose):
-        with opened(mode, screen.err) as display:
+        with opened(mode, screen.err, watch.thumbnails) as display:
             result, witness, stopper = anyio.run(_run, config, display, ask_again)
     if result is None:
         code = _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)
@@ -73,7 +76,7 @@ async def _run(
         tasks.start_soon(stopper.watch)
         tasks.start_soon(_tick, display)
         try:
-            result = await _open_and_wait(config, witness, stopper, ask_again=ask_again)
+            result = await _open_and_wait(config, witness, stopper, tasks, ask_again=ask_again)
         except Stopped:
             if stopper.exit_code is None:
                 raise
@@ -83,12 +86,13 @@ async def _run(
 
 
 async def _open_and_wait(
-    config: RunConfig, witness: Witness, stopper: Stopper, *, ask_again: bool
+    config: RunConfig, witness: Witness, stopper: Stopper, tasks: TaskGroup, *, ask_again: bool
 ) -> RunResult:
     from editbench.api import open_run
 
     async with open_run(config, on_event=witness, ask_again=ask_again) as run:
         stopper.open(run)
+        tasks.start_soon(_look, run, witness.display)
         with logs.to_folder(run.folder) as path:
             try:
                 return await run.wait()
@@ -97,6 +101,23 @@ async def _open_and_wait(
                 if isinstance(first_cause(exc), EditbenchError):
                     raise
                 raise LoggedBug(path) from exc
+
+
+async def _look(run: Run, display: Display) -> None:
+    """Show what the latest pair looks like, if the display wants to know."""
+    if not isinstance(display, LiveDashboard) or not display.wants_pictures:
+        return
+    shown = ""
+    while True:
+        try:
+            pictures = await run.pictures(LONGEST, after=shown)
+        except EditbenchError as exc:  # whoever works with the pair will report it
+            log.debug("no picture: %s", exc)
+            pictures = None
+        if pictures:
+            shown = pictures.pair
+            display.show(*pictures)
+        await anyio.sleep(EVERY)
 
 
 async def _tick(display: Display) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
+import termios
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,6 +38,20 @@ class Terminal(Console):
     def can_draw(self) -> bool:
         """Whether the stream is a real terminal, whatever FORCE_COLOR says, and no dumb one."""
         return self.file.isatty() and not self.is_dumb_terminal
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether only ASCII is drawn."""
+        return self.options.ascii_only
+
+    def cell(self) -> tuple[int, int] | None:
+        """Return the pixels of one character, if the terminal tells."""
+        try:
+            raw = fcntl.ioctl(self.file.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        except OSError:
+            return None
+        rows, columns, width, height = struct.unpack("HHHH", raw)
+        return (width // columns, height // rows) if width and height else None
 
     def window(self) -> tuple[int, int]:
         """Return columns and rows of the terminal that the stream is, now."""

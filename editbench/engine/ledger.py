@@ -93,6 +93,7 @@ class Ledger:
         self._edits = self._bytes = 0  # to know how large a stored edit is
         self._category = array("H", bytes(2 * count))
         self.categories: list[str] = []
+        self.latest: int | None = None  #: the pair that was edited or scored last
         self._read(states.reached() if states else {})
 
     def __len__(self) -> int:
@@ -190,6 +191,7 @@ class Ledger:
         self._pixels[32 * index : 32 * index + 32] = bytes.fromhex(edit.pixels)
         self._width[index], self._height[index] = edit.width, edit.height
         self._reached.pop(index, None)
+        self.latest = index
         self._edits += 1
         self._bytes += edit.bytes
 
@@ -244,6 +246,7 @@ class Ledger:
     def scored(self, index: int) -> None:
         """Note that a pair's verdict is stored."""
         self._scored[index] = 1
+        self.latest = index
 
     def is_scored(self, index: int) -> bool:
         return bool(self._scored[index])

@@ -26,10 +26,11 @@ from editbench.engine.events import (
     Stopping,
 )
 from editbench.engine.lanes import Lane
-from editbench.engine.memory import ByteLimit, return_freed_memory
+from editbench.engine.memory import ByteLimit, pixel_bytes, return_freed_memory
 from editbench.engine.models import Models
 from editbench.engine.part_stages import EarlierPart, LastPart
 from editbench.engine.phases import PhaseStep, Role
+from editbench.engine.pictures import Pictures, small
 from editbench.engine.plan import Costs, Plan
 from editbench.engine.protocols import Model
 from editbench.engine.residency import ResidencyManager
@@ -293,6 +294,27 @@ class Execution:
                     squares[name] += verdict.overall**2
         if reused:
             self._emit(Recalled(time.time(), counts, sums, squares))
+
+    async def pictures(self, longest: int, *, after: str = "") -> Pictures | None:
+        """Return the pair that was finished last, with sides of at most ``longest`` pixels.
+
+        None before one is, if it is ``after``, or if its edit was not kept.
+        """
+        parts, index = self.parts, self.parts.ledger.latest
+        if index is None or parts.ledger.pair(index).id == after:
+            return None
+        facts = parts.ledger.facts[index]
+        assert not isinstance(facts, str)  # an unreadable pair is never finished
+        sizes = (facts.sizes[0], parts.ledger.size(index))
+        async with self._bytes.hold(sum(pixel_bytes(*size) for size in sizes)):
+            return await self._pool.run(
+                small,
+                index,
+                longest=longest,
+                ledger=parts.ledger,
+                spill=parts.spill,
+                load_images=parts.load_images,
+            )
 
     def memory(self) -> Memory:
         """Return what is in use now."""
