@@ -34,7 +34,10 @@ from editbench.report.gate import Gate, parse
 from editbench.report.result import RunResult
 from editbench.reporting import write_page
 from editbench.rescoring import reparse, score_config
+from editbench.schemas import schema, write_schema
 from editbench.session import OnEvent, Run, open_run
+from editbench.suites.look import Language, look
+from editbench.suites.open import open_suite
 
 __all__ = [
     "Cache",
@@ -44,6 +47,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "available",
+    "categories",
     "compare",
     "config_of",
     "doctor",
@@ -57,11 +61,14 @@ __all__ = [
     "reparse",
     "run",
     "running",
+    "schema",
     "score",
     "score_config",
     "write_report",
+    "write_schema",
 ]
 
+_LOOKS = 10_000  #: pairs that are read to tell which categories there are
 _SINGULAR: dict[str, registry.Kind] = {
     "editors": "editor",
     "judges": "judge",
@@ -186,6 +193,16 @@ def available(kind: Literal["editors", "judges", "suites", "observers"]) -> list
         {"name": row[0], "distribution": row[1], "version": row[2], "target": row[3]}
         for row in registry.names(_SINGULAR[kind])
     ]
+
+
+def categories(suite: str, *, language: Language = "en") -> list[str]:
+    """Return the categories of a suite in order of appearance. Raises ``SuiteError``.
+
+    Of a large suite, those of its first pairs.
+    """
+    opened = open_suite(suite, language=language)
+    looked = (look(opened, index).pair.category for index in range(min(len(opened), _LOOKS)))
+    return list(dict.fromkeys(filter(None, looked)))
 
 
 def _point(point: metadata.EntryPoint) -> dict[str, str]:

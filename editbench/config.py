@@ -46,13 +46,22 @@ def _duration(value: object) -> object:
     return parse_seconds(value) if isinstance(value, str) else value
 
 
-def _auto(value: object) -> object:
-    return None if value == "auto" else value
+def _auto_or(written: Any) -> BeforeValidator:
+    """Let a setting that is written so also be ``auto``, which is None."""
+    return BeforeValidator(
+        lambda value: None if value == "auto" else value,
+        json_schema_input_type=Literal["auto"] | written,
+    )
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes_only)]
-Budget = Annotated[int | float, BeforeValidator(_share)]  #: bytes, or a share of what there is
-Seconds = Annotated[float, BeforeValidator(_duration)]
+_SIZE = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT]?[iI]?[bB])\s*$"
+_Size = Annotated[str, Field(pattern=_SIZE)]  #: as written
+_SizeOrShare = Annotated[str, Field(pattern=f"({_SIZE})|(^\\s*\\d+(\\.\\d+)?%\\s*$)")]
+Bytes = Annotated[int, BeforeValidator(_bytes_only, json_schema_input_type=_Size)]
+Budget = Annotated[  #: bytes, or a share of what there is
+    int | float, BeforeValidator(_share, json_schema_input_type=_SizeOrShare)
+]
+Seconds = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str | float)]
 
 
 class _Section(BaseModel):
@@ -117,16 +126,16 @@ class MemoryConfig(_Section):
     device_budget: Budget | None = Field(
         None, description="bytes or share of the device; on a CPU it makes a pretend device"
     )
-    host: Annotated[Budget | None, BeforeValidator(_auto)] = Field(
+    host: Annotated[Budget | None, _auto_or(_SizeOrShare)] = Field(
         None, description="decoded images kept in RAM; auto is a share of what is free"
     )
-    weights: Annotated[Budget | None, BeforeValidator(_auto)] = Field(
+    weights: Annotated[Budget | None, _auto_or(_SizeOrShare)] = Field(
         None, description="weights kept in RAM beside the device; auto is what else is free"
     )
     keep_weights: bool = Field(
         False, description="keep on disk, for later runs, the weights that RAM cannot hold"
     )
-    spill: Annotated[Bytes | None, BeforeValidator(_auto)] = Field(
+    spill: Annotated[Bytes | None, _auto_or(_Size)] = Field(
         None, description="edits on disk; auto is what the disk has, less a reserve"
     )
     keep: Literal["all", "until-scored", "thumbnails"] = Field(
@@ -162,7 +171,11 @@ class RunConfig(_Section):
     """Everything that a run is told."""
 
     suite: Annotated[
-        SuiteConfig, BeforeValidator(lambda v: {"path": v} if isinstance(v, str) else v)
+        SuiteConfig,
+        BeforeValidator(
+            lambda v: {"path": v} if isinstance(v, str) else v,
+            json_schema_input_type=str | SuiteConfig,
+        ),
     ] = SuiteConfig()
     seed: int = 0
     seed_policy: Literal["pair", "fixed"] = Field(
@@ -172,7 +185,11 @@ class RunConfig(_Section):
     judge: JudgeConfig = JudgeConfig()
     observers: list[
         Annotated[
-            ObserverConfig, BeforeValidator(lambda v: {"use": v} if isinstance(v, str) else v)
+            ObserverConfig,
+            BeforeValidator(
+                lambda v: {"use": v} if isinstance(v, str) else v,
+                json_schema_input_type=str | ObserverConfig,
+            ),
         ]
     ] = Field(default_factory=list, description="told of every event, such as trackers")
     memory: MemoryConfig = MemoryConfig()

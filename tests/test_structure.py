@@ -34,6 +34,7 @@ MEET = {
     "api",
     "loading",
     "rescoring",
+    "schemas",
     "pictures",
     "reporting",
     "session",

@@ -13,14 +13,14 @@ from editbench.cli.continuing import RESUME_EXAMPLES, SCORE_EXAMPLES, resume, sc
 from editbench.cli.messages import say
 from editbench.cli.options import Settings, Watch
 from editbench.cli.profiling import profile
-from editbench.cli.reading import SHOW_EXAMPLES, AsJson, list_, print_json, show
+from editbench.cli.reading import LIST_EXAMPLES, SHOW_EXAMPLES, AsJson, list_, print_json, show
 from editbench.cli.reporting import COMPARE_EXAMPLES, REPORT_EXAMPLES, compare, report
-from editbench.cli.setting_up import demo, doctor, init
+from editbench.cli.setting_up import SCHEMA_EXAMPLES, demo, doctor, init, schema
 
 WELCOME = """\
 editbench measures how well image-editing models follow instructions.
 
-  editbench run            run the built-in demo: tiny models, no download
+  editbench demo           run the built-in suite: tiny models, no download
   editbench init           write a commented run.toml to start from
   editbench plan run.toml  see what a run would load, swap and store, and for how long
 
@@ -29,13 +29,13 @@ All commands: editbench --help
 EXAMPLES = """\
 [bold]Examples[/]
 
-editbench run
+editbench demo
 
 editbench plan run.toml -e diffusers:Qwen/Qwen-Image-Edit -n 5
 
 editbench run run.toml --set editor.args.num_inference_steps=28
 
-editbench show latest
+editbench show
 """
 RUN_EXAMPLES = """\
 [bold]Examples[/]
@@ -47,6 +47,18 @@ editbench run -b suite.jsonl -e diffusers:Qwen/Qwen-Image-Edit -j transformers:Q
 editbench run run.toml -n 3 --display plain
 
 An interrupted run goes on when the same command is given again.
+"""
+
+PLAN_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench plan run.toml
+
+editbench plan run.toml --device-budget 24GB
+
+editbench plan run.toml --json
+
+It takes the flags of editbench run, and what runs measured on this machine.
 """
 
 app = typer.Typer(
@@ -80,8 +92,6 @@ def welcome(
         print(WELCOME, end="")
 
 
-@app.command(epilog=RUN_EXAMPLES)
-@command
 def run(
     settings: Settings,
     *,
@@ -98,8 +108,6 @@ def run(
     return carry_out(config, screen, watch)
 
 
-@app.command()
-@command
 def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None:
     """Show what a run would do: swaps, memory, disk and time. Loads no model."""
     from editbench.api import plan as make_plan
@@ -111,17 +119,24 @@ def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None
         print(made.describe())
 
 
-app.command(name="resume", epilog=RESUME_EXAMPLES)(command(resume))
-app.command(name="score", epilog=SCORE_EXAMPLES)(command(score))
-app.command(name="demo")(command(demo))
-app.command(name="show", epilog=SHOW_EXAMPLES)(command(show))
-app.command(name="report", epilog=REPORT_EXAMPLES)(command(report))
-app.command(name="compare", epilog=COMPARE_EXAMPLES)(command(compare))
-app.command(name="list")(command(list_))
-app.add_typer(cache, name="cache")
-app.command(name="doctor")(command(doctor))
-app.command(name="init")(command(init))
-app.add_typer(profile, name="profile")
+RUNNING, LOOKING, KEEPING = "Run", "Look at runs", "Set up and look after"
+for panel, name, function, examples in (
+    (RUNNING, "run", run, RUN_EXAMPLES),
+    (RUNNING, "plan", plan, PLAN_EXAMPLES),
+    (RUNNING, "resume", resume, RESUME_EXAMPLES),
+    (RUNNING, "score", score, SCORE_EXAMPLES),
+    (RUNNING, "demo", demo, None),
+    (LOOKING, "show", show, SHOW_EXAMPLES),
+    (LOOKING, "report", report, REPORT_EXAMPLES),
+    (LOOKING, "compare", compare, COMPARE_EXAMPLES),
+    (LOOKING, "list", list_, LIST_EXAMPLES),
+    (KEEPING, "init", init, None),
+    (KEEPING, "schema", schema, SCHEMA_EXAMPLES),
+    (KEEPING, "doctor", doctor, None),
+):
+    app.command(name, epilog=examples, rich_help_panel=panel)(command(function))
+app.add_typer(cache, name="cache", rich_help_panel=KEEPING)
+app.add_typer(profile, name="profile", rich_help_panel=KEEPING)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from editbench.cli import completion
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
 from editbench.cli.options import WHAT, Means, Scoring, Watch, flag
@@ -48,6 +49,7 @@ def resume(
         typer.Argument(
             metavar="RUN",
             help="A run's folder or its name; without one, the latest unfinished run.",
+            autocompletion=completion.runs,
         ),
     ] = None,
     *,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from editbench.cli import completion
+from editbench.cli.completion import Completer
 from editbench.cli.modes import Mode, Thumbnails
 from editbench.cli.streams import private_stdout
 from editbench.errors import ConfigError
@@ -24,13 +26,21 @@ HOW = "How it runs"
 OUTPUT = "Output"
 
 
-def flag(name: str, *short: str, help: str, panel: str, metavar: str | None = None) -> Any:
+def flag(
+    name: str,
+    *short: str,
+    help: str,
+    panel: str,
+    metavar: str | None = None,
+    complete: Completer | None = None,
+) -> Any:
     """Declare ``--name``, with ``EDITBENCH_NAME`` as its environment variable."""
     return typer.Option(
         f"--{name}",
         *short,
         help=help,
         metavar=metavar,
+        autocompletion=complete,
         envvar=variable(name),
         rich_help_panel=panel,
         show_default=False,
@@ -75,17 +85,40 @@ class Settings:
     ] = None
     suite: Annotated[
         str | None,
-        flag("suite", "-b", help="Suite: file, folder or name.", panel=WHAT, metavar="PATH|NAME"),
+        flag(
+            "suite",
+            "-b",
+            help="Suite: file, folder or name.",
+            panel=WHAT,
+            metavar="PATH|NAME",
+            complete=completion.suites,
+        ),
     ] = None
     language: Annotated[
         str | None,
         flag("language", help="Texts of a bilingual suite.", panel=WHAT, metavar="en|zh"),
     ] = None
     editor: Annotated[
-        str | None, flag("editor", "-e", help="Editor.", panel=WHAT, metavar="NAME[:MODEL]")
+        str | None,
+        flag(
+            "editor",
+            "-e",
+            help="Editor.",
+            panel=WHAT,
+            metavar="NAME[:MODEL]",
+            complete=completion.editors,
+        ),
     ] = None
     judge: Annotated[
-        str | None, flag("judge", "-j", help="Judge.", panel=WHAT, metavar="NAME[:MODEL]")
+        str | None,
+        flag(
+            "judge",
+            "-j",
+            help="Judge.",
+            panel=WHAT,
+            metavar="NAME[:MODEL]",
+            complete=completion.judges,
+        ),
     ] = None
     rubric: Annotated[
         str | None,
@@ -108,7 +141,13 @@ class Settings:
     ] = None
     category: Annotated[
         list[str] | None,
-        flag("category", "-c", help="Only this category. Repeat for more.", panel=WHICH),
+        flag(
+            "category",
+            "-c",
+            help="Only this category. Repeat for more.",
+            panel=WHICH,
+            complete=completion.categories,
+        ),
     ] = None
     pair: Annotated[
         list[str] | None,
@@ -179,6 +218,7 @@ class Settings:
             help="Also told of every event, such as a tracker. Repeat for more.",
             panel=HOW,
             metavar="NAME|FILE:CLASS",
+            complete=completion.observers,
         ),
     ] = None
     threads: Annotated[int | None, flag("threads", help="Of torch.", panel=HOW)] = None

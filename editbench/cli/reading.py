@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from editbench.cli import completion
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
 from editbench.cli.modes import Mode
@@ -21,11 +22,24 @@ Out = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Which = Annotated[
     str | None,
-    typer.Argument(metavar="RUN", help="A run's folder or its name; without one, the latest run."),
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder or its name; without one, the latest run.",
+        autocompletion=completion.runs,
+    ),
 ]
 Kind = Literal["runs", "editors", "judges", "suites", "observers"]
 
 
+LIST_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench list
+
+editbench list editors
+
+editbench list runs --json
+"""
 SHOW_EXAMPLES = """\
 [bold]Examples[/]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from editbench.cli import completion
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
 from editbench.cli.options import variable
@@ -57,6 +58,7 @@ def report(
         typer.Argument(
             metavar="[RUN]...",
             help="Folders or names of runs; several stand side by side. Without one, the latest.",
+            autocompletion=completion.runs,
         ),
     ] = None,
     *,
@@ -175,8 +177,16 @@ def _size(text: str) -> int:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="The run to start from.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.")],
+    a: Annotated[
+        str,
+        typer.Argument(metavar="A", help="The run to start from.", autocompletion=completion.runs),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="The run to compare with it.", autocompletion=completion.runs
+        ),
+    ],
     *,
     form: Annotated[
         Literal["table", "md"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -17,7 +17,17 @@ from editbench.cli.text import plain
 from editbench.errors import ConfigError, MachineError
 from editbench.units import format_bytes
 
+SCHEMA_EXAMPLES = """\
+[bold]Examples[/]
+
+editbench schema > run.schema.json
+
+editbench schema pairs > pairs.schema.json
+
+The run.toml that editbench init writes names the schema in its first line.
+"""
 RUN_FILE = """\
+#:schema {schema}
 # What `editbench run run.toml` does. Every line is optional; flags win over this file.
 suite = "demo"                  # a file, a folder or a name: editbench list suites
 seed = 0
@@ -107,19 +117,39 @@ def demo(
     return carry_out(load_config(overrides=DEMO | here), screen, watch)
 
 
+def schema(
+    of: Annotated[
+        Literal["run", "pairs", "five", "rubric"],
+        typer.Argument(
+            help="run: a run file; pairs: a line of a .jsonl suite; five: a five-category .json; "
+            "rubric: a rubric."
+        ),
+    ] = "run",
+    *,
+    screen: Screen,
+) -> None:
+    """Print the JSON schema of a run file, a suite or a rubric, for editors and checkers."""
+    from editbench.api import schema as make
+
+    print_json(make(of))
+
+
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it.")] = Path("."),
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     screen: Screen,
 ) -> None:
-    """Write a commented run.toml to start from."""
+    """Write a commented run.toml to start from; editors complete it by its schema."""
+    from editbench.api import write_schema
+
     path = folder / "run.toml"
     if path.exists() and not force:
-        raise ConfigError(f"{path} exists", hint="--force replaces it")
+        raise ConfigError(f"{path} exists already", hint="--force replaces it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(RUN_FILE, encoding="utf-8")
+        schema = write_schema().as_uri()
+        path.write_text(RUN_FILE.replace("{schema}", schema), encoding="utf-8")
     except OSError as exc:
         raise MachineError(f"cannot write {path}: {exc}") from exc
     say(screen.err, "written", str(path), f"editbench plan {path}", f"editbench run {path}")

@@ -157,6 +157,11 @@ def load_rubric(name_or_path: str) -> Rubric:
         ) from None
 
 
+def rubric_schema() -> dict[str, Json]:
+    """Return the JSON schema of a rubric's file."""
+    return {**_RubricFile.model_json_schema(), "title": "A rubric of editbench"}
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Put values into a template's ``$names``, leaving out lines whose value is empty.
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from editbench.cli.app import app
 
 HEAVY = "torch numpy PIL scipy diffusers transformers accelerate diskcache anyio".split()
-COMMANDS = tuple("run plan resume score demo show report compare list doctor init".split())
+COMMANDS = tuple("run plan resume score demo show report compare list doctor init schema".split())
 LOADED = f"""
 import json, sys
 from editbench.cli.app import main
@@ -29,7 +29,7 @@ def test_alone_it_names_three_commands_and_succeeds() -> None:
     result = CliRunner().invoke(app)
     assert result.exit_code == 0
     lines = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("  ")]
-    assert lines == ["run", "init", "plan"]
+    assert lines == ["demo", "init", "plan"]
 
 
 def test_help_lists_every_command() -> None:
