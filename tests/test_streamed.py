@@ -93,7 +93,7 @@ def test_what_cannot_even_be_streamed_is_refused_with_every_way_out(tmp_path: Pa
     assert str(error) == "qwen3-vl needs 627 kB, and cpu has 150 kB"
     ways = [" ".join(way.split()) for way in error.problems]
     assert ways == [
-        "judge: as it is 627 kB and 0 B for a step, does not fit",
+        "judge: as it is 627 kB, does not fit",
         'judge: dtype = "bf16" 313 kB, does not fit',
         'judge: quantize = "nf4" 368 kB, does not fit',
         'judge: quantize = "int8" 406 kB, does not fit',

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from editbench.engine.phases import Role
+from editbench.engine.phases import Role, Work
 from editbench.engine.protocols import Part, Streaming
 from editbench.errors import DoesNotFit
-from editbench.units import format_bytes
+from editbench.units import format_bytes, format_seconds
 
+#: what each model is run through for
+PASSES: dict[Role, str] = {"edit": "step of an edit", "score": "token of a reply"}
 SECTIONS: dict[Role, str] = {"edit": "editor", "score": "judge"}  #: of the settings, by role
 
 
@@ -29,18 +31,6 @@ class Need:
         """Bytes of the weights of its largest part; 0 if it has no parts."""
         return max((sum(part.modules.values()) for part in self.parts), default=0)
 
-    def price(self, step: int, room: Room) -> Iterator[str]:
-        """Say what streaming costs, and with which settings there would be no need of it."""
-        if not self.streaming:
-            return
-        yield (
-            f"{self.name} needs {format_bytes(self.weights + step)} at once and {room}: it is "
-            f"streamed, so {format_bytes(self.streaming.moved)} come over the link each time that "
-            "it runs through: once a step of an editor, once a token of a judge"
-        )
-        for setting, size in remedies(self, step, room)[:1]:
-            yield f"with {setting} it would take {format_bytes(size)} and not be streamed"
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -59,6 +49,51 @@ class Room:
     def __str__(self) -> str:
         limit = "no limit" if self.device_bytes is None else format_bytes(self.device_bytes)
         return f"{self.device} has {limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Which models are needed, and how each of them fits."""
+
+    work: Work
+    editor: Need
+    judge: Need
+    room: Room
+
+    @property
+    def step(self) -> int:
+        """Bytes beside the weights."""
+        # The region is allocated once, so it has to leave room for the largest of all steps.
+        editing = self.editor.working if self.work.missing else 0
+        return max(editing, self.judge.working)
+
+    @property
+    def too_large(self) -> dict[Role, Need]:
+        """The models that are needed and do not fit whole."""
+        needed: dict[Role, Need] = {}
+        if self.work.missing:
+            needed["edit"] = self.editor
+        if self.work.missing or self.work.ready:
+            needed["score"] = self.judge
+        return {
+            role: need
+            for role, need in needed.items()
+            if need.weights and not self.room.holds(need.weights + self.step)
+        }
+
+    @property
+    def apart(self) -> bool:
+        """Whether the editor fits in parts only."""
+        parts = self.editor.parts and self.room.holds(self.editor.largest_part + self.step)
+        return "edit" in self.too_large and bool(parts)
+
+    @property
+    def streamed(self) -> dict[Role, Need]:
+        """The models that are needed and fit neither whole nor in parts."""
+        apart = self.apart
+        return {
+            role: need for role, need in self.too_large.items() if not (role == "edit" and apart)
+        }
 
 
 def refusal(needs: Mapping[Role, Need], step: int, room: Room) -> DoesNotFit:
@@ -81,6 +116,22 @@ def refusal(needs: Mapping[Role, Need], step: int, room: Room) -> DoesNotFit:
     )
 
 
+def price(
+    role: Role, need: Need, step: int, room: Room, *, bytes_per_second: float | None
+) -> Iterator[str]:
+    """Say what streaming a model costs, and with which setting there would be no need of it."""
+    if need.streaming is None:
+        return
+    moved = need.streaming.moved
+    lasts = f", {format_seconds(moved / bytes_per_second)}," if bytes_per_second else ""
+    yield (
+        f"{need.name} needs {format_bytes(need.weights + step)} at once and {room}: it is "
+        f"streamed, so {format_bytes(moved)} come over the link{lasts} for each {PASSES[role]}"
+    )
+    for setting, size in remedies(need, step, room)[:1]:
+        yield f"with {setting} it would take {format_bytes(size)} and not be streamed"
+
+
 def remedies(need: Need, step: int, room: Room) -> list[tuple[str, int]]:
     """Return the settings with which a model fits, and its bytes, the mildest first."""
     sizes = ((setting, size) for setting, size in need.smaller.items() if room.holds(size + step))
@@ -94,7 +145,7 @@ def _ways(need: Need, step: int, room: Room) -> Iterator[str]:
         verdict = "fits" if room.holds(size + step) else "does not fit"
         return f"{way:<19} {format_bytes(size)}{more}, {verdict}"
 
-    yield line("as it is", need.weights, f" and {format_bytes(step)} for a step")
+    yield line("as it is", need.weights, f" and {format_bytes(step)} for a step" if step else "")
     if need.parts:
         yield line("in parts", need.largest_part, " for the largest")
     for setting, size in need.smaller.items():

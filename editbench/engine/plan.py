@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from editbench.engine import phases as order
 from editbench.engine.hosting import Hosting, host
-from editbench.engine.needs import Need, Room, refusal
+from editbench.engine.needs import Fit, Need, Room, price, refusal
 from editbench.engine.phases import Keep, PhaseStep, Role, Turn, Work
 from editbench.records import Json
 from editbench.units import format_bytes, format_seconds
@@ -155,13 +155,14 @@ def make_plan(
     early_scores: bool = False,
 ) -> Plan:
     """Return the cheapest way through the work. Raises ``DoesNotFit`` with what would help."""
-    step = _step(work, editor, judge)
-    streamed = _too_large(work, editor, judge, room, step)
-    placement, why = _place(work, editor, judge, room, step, streamed)
+    costs = costs or Costs()
+    fit = Fit(work, editor, judge, room)
+    streamed = fit.streamed
+    placement, why = _place(fit, costs)
     capacity = (room.device_bytes or 0) - max(editor.working, judge.working)
     scoring = ("score",) if judge.weights else ()
     editing = [Turn("", ("edit",) if editor.weights else ())]
-    if "edit" not in streamed and not room.holds(editor.weights + step):
+    if fit.apart:
         editing = order.turns(editor.parts, capacity=capacity)
     phases: list[PhaseStep] = []
     reasons: list[str] = []
@@ -185,14 +186,14 @@ def make_plan(
             "free: the run may stop with a full disk, everything safe"
         )
     sizes = _sizes(editor, judge)
-    moved, hosting = 0, Hosting()
-    if room.device_bytes is not None:
-        loads = (
-            order.loads_anew(phases, {**sizes, **_staying(streamed)})
-            if streamed
-            else order.loads(phases, sizes, capacity=capacity)
-        )
-        moved = sum(size for _, size in loads)
+    loads: list[tuple[str, int]] = []
+    if streamed:
+        loads = order.loads_anew(phases, {**sizes, **_staying(streamed)})
+    elif room.device_bytes is not None:
+        loads = order.loads(phases, sizes, capacity=capacity)
+    moved = sum(size for _, size in loads)
+    hosting = Hosting()
+    if loads:
         hosting = host(
             _without(phases, streamed),
             sizes,
@@ -200,8 +201,8 @@ def make_plan(
             memory=room.host_bytes and max(0, room.host_bytes - _streamed_bytes(streamed)),
             disk=room.file_bytes,
         )
-        reasons += filter(None, [hosting.describe()])
-    if placement == "in parts":
+    reasons += filter(None, [hosting.describe()])
+    if fit.apart:
         reasons.insert(0, _price(phases, moved, sizes))
     return Plan(
         placement=placement,
@@ -212,7 +213,7 @@ def make_plan(
         spill_bytes=spill,
         state_bytes=work.state_bytes
         * max((len(step.edits) for step in phases if step.part), default=0),
-        seconds=_seconds(work, moved, costs or Costs()),
+        seconds=_seconds(work, moved, costs),
         needs=(editor, judge),
         room=room,
         hosting=hosting,
@@ -221,21 +222,26 @@ def make_plan(
     )
 
 
-def _place(
-    work: Work, editor: Need, judge: Need, room: Room, step: int, streamed: Mapping[Role, Need]
-) -> tuple[Placement, list[str]]:
+def _place(fit: Fit, costs: Costs) -> tuple[Placement, list[str]]:
+    work, editor, judge, room, step = fit.work, fit.editor, fit.judge, fit.room, fit.step
     if not work.missing and not work.ready:
         return "nothing to do", [f"all {work.done} pairs are finished"]
+    streamed = fit.streamed
     if hopeless := {role: need for role, need in streamed.items() if not need.streaming}:
         raise refusal(hopeless, step, room)
+    whole, part = format_bytes(editor.weights + step), format_bytes(editor.largest_part + step)
+    turns = f"its parts take turns, and the largest needs {part}"
+    apart = [f"{editor.name} needs {whole} at once and {room}: {turns}"] if fit.apart else []
     if streamed:
-        return "streamed", [why for need in streamed.values() for why in need.price(step, room)]
+        rate = costs.bytes_per_second
+        prices = (
+            price(role, need, step, room, bytes_per_second=rate) for role, need in streamed.items()
+        )
+        return "streamed", [*itertools.chain(*prices), *apart]
     if not work.missing:
         return "one model", [f"every edit is stored, so only {judge.name} is needed"]
-    if not room.holds(editor.weights + step):
-        whole, part = format_bytes(editor.weights + step), format_bytes(editor.largest_part + step)
-        turns = f"its parts take turns, and the largest needs {part}"
-        return "in parts", [f"{editor.name} needs {whole} at once and {room}: {turns}"]
+    if apart:
+        return "in parts", apart
     if not editor.weights or not judge.weights:
         free = judge if not judge.weights else editor
         return "remote", [f"{free.name} takes no room on the device, so both phases run at once"]
@@ -244,25 +250,6 @@ def _place(
         size = format_bytes(both)
         return "co-resident", [f"both models fit ({size}), so nothing is ever swapped"]
     return "phased", [f"both models need {format_bytes(both)} and {room}: one at a time"]
-
-
-def _step(work: Work, editor: Need, judge: Need) -> int:
-    # The weights' region is allocated once, so it has to leave room for the largest of all steps.
-    return max(editor.working, judge.working) if work.missing else judge.working
-
-
-def _too_large(work: Work, editor: Need, judge: Need, room: Room, step: int) -> dict[Role, Need]:
-    """Return the models that are needed and fit neither whole nor in parts."""
-    needed: dict[Role, Need] = {}
-    if work.missing and not (editor.parts and room.holds(editor.largest_part + step)):
-        needed["edit"] = editor
-    if work.missing or work.ready:
-        needed["score"] = judge
-    return {
-        role: need
-        for role, need in needed.items()
-        if need.weights and not room.holds(need.weights + step)
-    }
 
 
 def _without(phases: Sequence[PhaseStep], streamed: Collection[str]) -> list[PhaseStep]:

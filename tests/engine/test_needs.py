@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from editbench.engine.needs import Need, Room, refusal, remedies
+from editbench.engine.needs import Need, Room, price, refusal, remedies
 from editbench.engine.protocols import Part, Streaming
 
 GB = 10**9
@@ -52,7 +52,11 @@ def test_the_mildest_of_the_settings_that_fit_comes_first() -> None:
 
 def test_the_price_of_streaming_is_bytes_over_the_link_and_what_would_avoid_it() -> None:
     need = Need("big", 58 * GB, streaming=Streaming(22 * GB, 41 * GB), smaller=EDITOR.smaller)
-    what, instead = need.price(3 * GB, ROOM)
-    assert "big needs 61.0 GB at once and cuda:0 has 24.0 GB: it is streamed" in what
-    assert "41.0 GB come over the link" in what
+    what, instead = price("edit", need, 3 * GB, ROOM, bytes_per_second=20e9)
+    assert what == (
+        "big needs 61.0 GB at once and cuda:0 has 24.0 GB: it is streamed, "
+        "so 41.0 GB come over the link, 2.0s, for each step of an edit"
+    )
     assert instead == 'with quantize = "nf4" it would take 17.0 GB and not be streamed'
+    (what, *_) = price("score", need, 3 * GB, ROOM, bytes_per_second=None)
+    assert what.endswith("so 41.0 GB come over the link for each token of a reply")

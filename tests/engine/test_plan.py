@@ -307,6 +307,7 @@ def test_an_editor_takes_turns_in_parts_beside_a_judge_that_is_streamed() -> Non
     assert (made.placement, made.streamed) == ("streamed", ("score",))
     assert [step.part for step in made.phases] == ["encode", "denoise", "decode", ""]
     assert made.bytes_moved == (16 + 1 + 41 + 12) * GB
+    assert "its parts take turns" in made.describe() and "1 swap between parts" in made.describe()
 
 
 def test_a_model_that_is_not_needed_is_not_streamed() -> None:
