@@ -155,12 +155,15 @@ def checksums(memory: torch.Tensor) -> list[int]:
     words = memory.view(torch.int64)
     length = min(PIECE // 8, words.numel())
     weights = torch.arange(1, 2 * length, 2, device=memory.device)
-    scratch = torch.empty_like(weights)
+    scratch = torch.empty_like(weights) if memory.is_cuda else None
     sums = []
     for start in range(0, words.numel(), length):
         part = words[start : start + length]
-        product = torch.mul(part, weights[: part.numel()], out=scratch[: part.numel()])
-        sums.append(product.sum())
+        factors = weights[: part.numel()]
+        if scratch is None:
+            sums.append(torch.dot(part, factors))
+        else:  # a GPU has no dot product of integers
+            sums.append(torch.mul(part, factors, out=scratch[: part.numel()]).sum())
     found: list[int] = torch.stack(sums).tolist()
     return found
 
