@@ -6,6 +6,7 @@ import pytest
 
 from editbench import api
 from editbench.config import layered
+from editbench.engine.events import Event, Swapping
 from editbench.errors import Stopped
 from tests.runs import TINY, places
 
@@ -42,6 +43,23 @@ async def test_a_stop_reaches_who_follows(tmp_path: Path) -> None:
             async for event in run:
                 if event.kind == "phase.start":
                     run.stop()
+
+
+@pytest.mark.anyio
+async def test_a_stop_gives_up_a_move_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
+    def follow(event: Event) -> None:
+        if isinstance(event, Swapping) and event.old:
+            run.stop(now=True)
+
+    async with api.open_run(config(tmp_path), on_event=follow) as run:
+        with pytest.raises(Stopped, match="everything finished is stored"):
+            await run.wait()
+    kinds = [event["event"] for event in api.open_result(run.folder).events()]
+    assert kinds.count("swap.start") == 2 and kinds.count("swap") == 1
+    assert "score" not in kinds and "error" not in kinds
+    async with api.open_run(config(tmp_path)) as again:
+        kinds = [event.kind async for event in again]
+    assert kinds.count("edit") == 0 and kinds.count("score") == 5
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ from editbench.engine.lanes import Lane
 from editbench.engine.memory import RESERVE, host_available
 from editbench.engine.phases import PhaseStep, Role
 from editbench.engine.plan import Plan
-from editbench.engine.protocols import Model
+from editbench.engine.protocols import Model, Stop
 from editbench.engine.residency import ResidencyManager
 
 
@@ -26,12 +26,15 @@ class Models:
         residency: ResidencyManager,
         lane: Lane,
         emit: Callable[[Event], None],
+        *,
+        stop: Stop,
     ) -> None:
         self.swaps = 0
         self._models = models
         self._residency = residency
         self._lane = lane
         self._emit = emit
+        self._stop = stop
         self._loaded: set[Role] = set()
         self._apart = False  # each module of the editor is a model of its own
         self._streamed: dict[Role, int] = {}  # models too large to be owned, and their budgets
@@ -90,7 +93,10 @@ class Models:
         return Moving(time.time(), name, min(done, size), size)
 
     async def ready(self, step: PhaseStep, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
-        """Make what a step needs resident; drop the models that are not needed ``later``."""
+        """Make what a step needs resident; drop the models that are not needed ``later``.
+
+        Raises ``Stopped`` where a move is given up, which can be made again.
+        """
         for role in sorted(self._loaded - set(roles)):
             if role not in later or role in self._streamed:  # it cannot leave and come back
                 await self._drop(role)
@@ -166,7 +172,7 @@ class Models:
         try:
             # Twice, as a true size may turn out to displace what came before it.
             for name in (*names, *names):
-                move = await self._lane.run(self._residency.acquire, name)
+                move = await self._lane.run(self._residency.acquire, name, stop=self._stop)
                 moved += move.bytes
                 seconds += move.seconds
         finally:

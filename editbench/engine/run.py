@@ -37,7 +37,7 @@ from editbench.engine.residency import ResidencyManager
 from editbench.engine.scheduler import Control, Scheduler
 from editbench.engine.stages import EditStage, ScoreStage
 from editbench.engine.wiring import Parts, plan_run
-from editbench.errors import StoreFull
+from editbench.errors import Stopped, StoreFull
 
 THREADS = (2, 8)  #: least and most that decode, encode and store
 SAMPLE = 0.25  #: seconds between readings of how far a move is
@@ -61,7 +61,7 @@ class Execution:
             parts.device, folder=parts.weights.folder, keep_files=parts.weights.keep
         )
         roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
-        self.models = Models(roles, residency, self._lane, emit)
+        self.models = Models(roles, residency, self._lane, emit, stop=lambda: self.control.now)
         self._residency = residency
         self._scheduler = Scheduler(
             lane=self._lane,
@@ -166,7 +166,10 @@ class Execution:
             roles.append("score")
         if not roles:
             return
-        await self.models.ready(phase, roles, later=later)
+        try:
+            await self.models.ready(phase, roles, later=later)
+        except Stopped:
+            return
         if self.models.bytes_per_second:
             self._costs.write("move", self.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)

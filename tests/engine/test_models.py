@@ -58,7 +58,8 @@ class Weights:
 async def test_a_move_tells_how_many_bytes_have_arrived() -> None:
     device, lane = Held(), Lane("sim")
     events: list[Event] = []
-    models = Models({"edit": Weights()}, ResidencyManager(device), lane, events.append)  # type: ignore[dict-item]
+    residency, never = ResidencyManager(device), lambda: False
+    models = Models({"edit": Weights()}, residency, lane, events.append, stop=never)  # type: ignore[dict-item]
     step = PhaseStep("edit", 1, edits=[0], models=("edit",))
     seen: Moving | None = None
     assert models.loaded == ()
