@@ -7,7 +7,7 @@ categories, pictures if they are wanted, the memory line and the table of phases
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich import box
@@ -51,6 +51,7 @@ HELPS = (
     "ctrl-c: finish these, stop   twice: stop now",
     "ctrl-c: stop, twice: at once",
 )
+FOLLOWING = ("ctrl-c: stop looking; the run goes on",)
 
 
 class Rows(NamedTuple):
@@ -64,18 +65,27 @@ class Rows(NamedTuple):
     lines: int = 0  #: of what happened last
 
 
-def view(state: State, width: int, height: int, pair: Pair | None = None) -> RenderableType:
+def view(
+    state: State,
+    width: int,
+    height: int,
+    pair: Pair | None = None,
+    *,
+    helps: Sequence[str] = HELPS,
+) -> RenderableType:
     """Return the dashboard; at most ``width`` columns and ``height`` rows.
 
-    ``pair`` is what to show of the latest edit.
+    ``pair`` is what to show of the latest edit. ``helps`` say what keys do; the first that fits is
+    shown.
     """
     if width < 1 or height < 1:
         return Group()
     if width < MEDIUM[0] or height < MEDIUM[1]:
-        return Group(*_compact(state, width, height, pair))
+        return Group(*_compact(state, width, height, pair, _foot(state, width, helps)))
     if width < FULL[0] or height < FULL[1]:
-        return _tables(state, width, height, pair, full=False)
-    inside = _tables(state, width - FRAME, height - 2, pair, full=True)
+        return _tables(state, width, height, pair, _foot(state, width, helps), full=False)
+    foot = _foot(state, width - FRAME, helps)
+    inside = _tables(state, width - FRAME, height - 2, pair, foot, full=True)
     return Panel(inside, box=box.ROUNDED, width=width, border_style="dim")
 
 
@@ -100,7 +110,9 @@ def fit(state: State, height: int, *, pictures: bool = False) -> Rows:
     return Rows(True, memory, resident, shown, categories, lines)
 
 
-def _tables(state: State, width: int, height: int, pair: Pair | None, *, full: bool) -> Group:
+def _tables(
+    state: State, width: int, height: int, pair: Pair | None, foot: Text, *, full: bool
+) -> Group:
     rows = fit(state, height, pictures=pair is not None)
     parts: list[RenderableType] = [_title(state, width), _overall(state, width)]
     if rows.phases:
@@ -115,7 +127,7 @@ def _tables(state: State, width: int, height: int, pair: Pair | None, *, full: b
         parts += [Text(), _categories(state, width, rows.categories, full=full)]
     if rows.lines:
         parts += [Text(), *(_recent(line) for line in state.lines[-rows.lines :])]
-    return Group(*parts, _help(state, width))
+    return Group(*parts, foot)
 
 
 def _pictures(pair: Pair, width: int, rows: int) -> list[RenderableType]:
@@ -123,7 +135,9 @@ def _pictures(pair: Pair, width: int, rows: int) -> list[RenderableType]:
     return [inert(f"{pair.name}: source and edit"), fitted] if fitted else []
 
 
-def _compact(state: State, width: int, height: int, pair: Pair | None) -> list[RenderableType]:
+def _compact(
+    state: State, width: int, height: int, pair: Pair | None, foot: Text
+) -> list[RenderableType]:
     """The essentials; then categories if there is room for all, and what happened last."""
     top: list[RenderableType] = [_overall(state, width, short=True), *_facts(state, width)]
     top.append(_resident(state, width))
@@ -137,7 +151,7 @@ def _compact(state: State, width: int, height: int, pair: Pair | None) -> list[R
         left -= len(state.categories)
     if left > 0:
         top += [_recent(line) for line in state.lines[-left:]]
-    return [*top, _help(state, width)] if left >= 0 else top[:height]
+    return [*top, foot] if left >= 0 else top[:height]
 
 
 def _facts(state: State, width: int) -> Iterator[Text]:
@@ -360,12 +374,12 @@ def _recent(line: Line) -> Text:
     return inert(f"{clock}  {line.what:<8}{line.text}", styles.get(line.what, ""))
 
 
-def _help(state: State, width: int) -> Text:
+def _foot(state: State, width: int, helps: Sequence[str]) -> Text:
     if state.ended:
         return inert("")
     if state.stopping is None:
         room = width - ECHO
-        return inert(next((text for text in HELPS if len(text) <= room), HELPS[-1][:room]), "dim")
+        return inert(next((text for text in helps if len(text) <= room), helps[-1][:room]), "dim")
     if state.stopping.now:
         return inert("stopping at the next step; ctrl-c again to exit at once", "yellow")
     return inert("finishing what is on the device; ctrl-c again to stop now", "yellow")

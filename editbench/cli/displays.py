@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
+from editbench.cli.dashboard import HELPS
 from editbench.cli.jsonlines import JsonLines
 from editbench.cli.live import LiveDashboard
 from editbench.cli.modes import Mode, Thumbnails
@@ -53,7 +54,11 @@ def choose(
 
 @contextmanager
 def opened(
-    mode: Mode, console: Terminal, thumbnails: Thumbnails = Thumbnails.OFF
+    mode: Mode,
+    console: Terminal,
+    *,
+    thumbnails: Thumbnails = Thumbnails.OFF,
+    helps: Sequence[str] = HELPS,
 ) -> Iterator[Display]:
     """Open a display, and close it in a way that leaves the terminal and the stream sane.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from editbench.api import running
 from editbench.cli.commands import Screen
+from editbench.cli.dashboard import FOLLOWING
 from editbench.cli.displays import choose, opened
 from editbench.cli.messages import say
 from editbench.cli.modes import Mode
@@ -31,7 +32,7 @@ def follow(result: RunResult, screen: Screen, mode: Mode) -> int:
     mode = choose(mode, screen.err, os.environ, quiet=False, verbose=screen.verbose > 0)
     ended: RunEnded | None = None
     try:
-        with opened(mode, screen.err) as display:
+        with opened(mode, screen.err, helps=FOLLOWING) as display:
             for event in _events(result):
                 if event is None:
                     display.tick()

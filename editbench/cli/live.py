@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import RenderableType
 
-from editbench.cli.dashboard import view
+from editbench.cli.dashboard import HELPS, view
 from editbench.cli.graphics import kitty_gone
 from editbench.cli.messages import say
 from editbench.cli.modes import Thumbnails
@@ -58,9 +58,11 @@ class LiveDashboard:
         environ: Mapping[str, str] = os.environ,
         aside: Callable[[], Iterable[str]] = silent,
         thumbnails: Thumbnails = Thumbnails.OFF,
+        helps: Sequence[str] = HELPS,
     ) -> None:
         self._console = console
         self._clock = clock
+        self._helps = helps
         self._aside = aside
         self._painter = Painter(console)
         self._title = Title(self._painter.write, environ)
@@ -137,7 +139,7 @@ class LiveDashboard:
         state = self._state and replace(self._state, now=max(now, self._state.now))
         # One row less than there is: a taller frame would scroll away under the next one.
         frame: RenderableType = (
-            view(state, width, height - 1, self._pair) if state else self._before
+            view(state, width, height - 1, self._pair, helps=self._helps) if state else self._before
         )
         if self._size != (width, height):
             self._size = (width, height)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -154,11 +155,18 @@ def _end(state: State, event: RunEnded) -> str:
     if overall:
         facts.append(f"{overall['n']}/{overall['pairs']} scored")
         facts.append(f"{overall['pairs'] - overall['n']} failed")
-        facts.append(f"overall {number(overall['mean'])}")
+        facts.append(f"overall {_overall(overall)}")
     else:
-        facts.append(f"{state.edit.finished} edits and {state.score.finished} scores are stored")
+        edits, scores = state.edit.finished, state.score.finished
+        facts.append(f"{counted(edits, 'edit')} and {counted(scores, 'score')} are stored")
         mean = state.mean
         facts.append(f"mean so far {mean_and_margin(mean.value if mean.n else None, mean.margin)}")
     naive = f" ({state.plan.naive_swaps} pair by pair)" if state.plan else ""
     swaps = counted(event.swaps, "swap") + naive
     return "  ".join([*facts, duration(event.seconds), swaps])
+
+
+def _overall(row: Mapping[str, Any]) -> str:
+    mean, interval = row["mean"], row.get("interval")
+    # The longer arm, as in the table: the scale may clip the other.
+    return mean_and_margin(mean, interval and max(abs(end - mean) for end in interval))

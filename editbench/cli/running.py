@@ -54,7 +54,7 @@ def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: boo
         watch.display, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0
     )
     with logs.to_terminal(screen.err, verbose=screen.verbose):
-        with opened(mode, screen.err, watch.thumbnails) as display:
+        with opened(mode, screen.err, thumbnails=watch.thumbnails) as display:
             result, witness, stopper = anyio.run(_run, config, display, ask_again)
     if result is None:
         code = _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)

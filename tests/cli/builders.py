@@ -124,7 +124,9 @@ def a_run() -> Iterator[Event]:
         time += 2
         yield scored(time, f"p{number}", name, None if number == 0 else float(number % 11))
     yield PhaseEnded(time, "score", 1, 18, 0, 36.0, 36.0)
-    yield RunEnded(time, "ok", time, 1, {"overall": {"n": 18, "pairs": 20, "mean": 4.5}})
+    yield RunEnded(
+        time, "ok", time, 1, {"overall": {"n": 18, "pairs": 20, "mean": 4.5, "interval": [4, 4.9]}}
+    )
 
 
 def state_after(count: int = 10**6) -> State:

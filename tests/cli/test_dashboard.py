@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from editbench.cli.dashboard import fit, view
+from editbench.cli.dashboard import FOLLOWING, fit, view
 from editbench.cli.shapes import Sparkline
 from editbench.cli.state import fold
 from editbench.engine.events import Advanced, Event, PhaseStarted, Stopping, Swapping
@@ -159,3 +159,9 @@ def test_a_part_of_the_edits_is_shown_by_its_name_and_its_own_count() -> None:
     assert row.split()[:3] == [">", "denoise", "1/3"]
     assert "> denoise 1/3" in "\n".join(drawn(view(state, 60, 12), 60))
     assert "22%" in "\n".join(drawn(view(state, 60, 12), 60))
+
+
+def test_whoever_only_looks_is_told_that_the_run_goes_on() -> None:
+    for width, height in ((80, 23), (120, 39), (60, 8)):
+        lines = drawn(view(state_after(20), width, height, helps=FOLLOWING), width)
+        assert sum("stop looking; the run goes on" in line for line in lines) == 1

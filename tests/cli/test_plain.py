@@ -37,7 +37,7 @@ def test_a_run_is_told_one_fact_a_line() -> None:
     assert "retry p17  out of memory" in lines
     assert "failed p17  edit_failed: out of memory" in lines
     assert "failed p0  unparsable" in lines
-    assert lines[-1].startswith("done ok  18/20 scored  2 failed  overall 4.50")
+    assert lines[-1].startswith("done ok  18/20 scored  2 failed  overall 4.50 ± 0.50  ")
 
 
 def test_the_parts_of_edits_are_told_apart() -> None:
@@ -107,7 +107,7 @@ def test_a_stopped_run_says_what_is_stored() -> None:
         RunEnded(2, "stopped", 2.0, 0, {}),
     )
     assert lines[-1] == (
-        "done stopped  0 edits and 1 scores are stored  mean so far 5.00  2.0s  0 swaps"
+        "done stopped  0 edits and 1 score are stored  mean so far 5.00  2.0s  0 swaps"
     )
 
 
