@@ -17,19 +17,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from editbench.cli.progress import Progress
-from editbench.cli.shapes import Sparkline, bar, grid, table, two_sides
-from editbench.cli.state import Category, Line, State, describe_doing
-from editbench.cli.text import (
-    counted,
-    duration,
-    inert,
-    mean_and_margin,
-    number,
-    of_bytes,
-    plain,
-)
+from editbench.cli.categories import categories, short_categories
+from editbench.cli.phases import marker, phases, swaps
+from editbench.cli.shapes import bar, grid, two_sides
+from editbench.cli.state import Line, State
+from editbench.cli.text import counted, duration, inert, of_bytes, plain
 from editbench.cli.thumbnails import Pair
+from editbench.cli.wording import describe_doing
 from editbench.engine.events import Memory
 from editbench.units import format_bytes
 
@@ -38,8 +32,6 @@ FULL = (110, 30)  #: columns and rows from which there is a frame and more colum
 HEAD, HELP = 2, 1  #: rows that always stand
 PHASES = 6  #: rows of the phases: a gap, names, a rule and three phases
 TABLE = 3  #: rows of a table before its first line: a gap, names and a rule
-BAR = 12  #: columns of a category's bar
-PACE = 10  #: columns of a sparkline
 FRAME = 4  #: columns of the frame; two rows
 WORDY = 60  #: columns from which there is room for a word more
 RUN = 8  #: characters of a run's name that are shown where it is too long
@@ -102,12 +94,12 @@ def fit(state: State, height: int, *, pictures: bool = False) -> Rows:
     shown = min(PICTURE, left - 2) if pictures else 0
     shown *= shown >= LEAST
     left -= shown and shown + 2
-    categories = min(len(state.categories), max(0, left - TABLE))
-    left -= categories and TABLE + categories
-    resident = doing or (left >= 1 and categories == len(state.categories))
+    listed = min(len(state.categories), max(0, left - TABLE))
+    left -= listed and TABLE + listed
+    resident = doing or (left >= 1 and listed == len(state.categories))
     left -= resident and not doing
     lines = max(0, min(len(state.lines), left - 1)) if resident else 0
-    return Rows(True, memory, resident, shown, categories, lines)
+    return Rows(True, memory, resident, shown, listed, lines)
 
 
 def _tables(
@@ -116,7 +108,7 @@ def _tables(
     rows = fit(state, height, pictures=pair is not None)
     parts: list[RenderableType] = [_title(state, width), _overall(state, width)]
     if rows.phases:
-        parts += [Text(), _phases(state, width, full=full)]
+        parts += [Text(), phases(state, width, full=full)]
     if rows.memory and state.memory:
         parts += [Text(), _memory(state.memory, width)]
     if rows.resident:
@@ -124,7 +116,7 @@ def _tables(
     if rows.pictures and pair:
         parts += [Text(), *_pictures(pair, width, rows.pictures)]
     if rows.categories:
-        parts += [Text(), _categories(state, width, rows.categories, full=full)]
+        parts += [Text(), categories(state, width, rows.categories, full=full)]
     if rows.lines:
         parts += [Text(), *(_recent(line) for line in state.lines[-rows.lines :])]
     return Group(*parts, foot)
@@ -147,7 +139,7 @@ def _compact(
         top += _pictures(pair, width, rows)
         left -= rows + 1
     if 0 < len(state.categories) < left:
-        top.append(_short_categories(state, width))
+        top.append(short_categories(state, width))
         left -= len(state.categories)
     if left > 0:
         top += [_recent(line) for line in state.lines[-left:]]
@@ -156,11 +148,11 @@ def _compact(
 
 def _facts(state: State, width: int) -> Iterator[Text]:
     editing = state.editing
-    edit, score = _marker(editing), _marker(state.score)
+    edit, score = marker(editing), marker(state.score)
     facts = [
         f"{edit or score} {state.part or 'edit'} {editing.finished}/{editing.total}".strip(),
         f"score {state.score.finished}/{state.score.total}",
-        f"swaps {_swaps(state)}",
+        f"swaps {swaps(state)}",
         f"failed {state.failed}",
     ]
     rows = [facts] if len("  ".join(facts)) <= width else [facts[:2], facts[2:]]
@@ -198,60 +190,6 @@ def _left(state: State) -> str:
         return "" if state.ended else "- left"
     seconds, sure = left
     return f"{'~' if sure else '>'}{duration(seconds)} left"
-
-
-def _phases(state: State, width: int, *, full: bool) -> Table:
-    made = table(width)
-    made.add_column("phase", no_wrap=True)
-    names = ["done", "reused", "failed", "per min", "pace", "median"]
-    names += ["p95", "busy", "share", "left"] if full else ["busy", "left"]
-    for name in names:
-        if name == "pace":
-            made.add_column(name, width=PACE, no_wrap=True)
-        else:
-            made.add_column(name, justify="right", ratio=1, no_wrap=True)
-    name, editing = state.part or "edit", state.editing
-    made.add_row(*_phase_cells(name, editing, state, full=full), style=_style(editing))
-    made.add_row(*_swap_cells(state, full=full), style="bold" if state.doing else "")
-    made.add_row(*_phase_cells("score", state.score, state, full=full), style=_style(state.score))
-    return made
-
-
-def _phase_cells(name: str, phase: Progress, state: State, *, full: bool) -> list[RenderableType]:
-    rate = phase.rate
-    left = phase.seconds_for(state.scores_left if phase is state.score else phase.left)
-    return [
-        f"{_marker(phase) or ' '} {name}",
-        f"{phase.finished}/{phase.total}",
-        str(phase.reused),
-        str(phase.failed),
-        number(rate and rate * 60, 1),
-        Sparkline(phase.pace(PACE)),
-        duration(phase.quantile(0.5)),
-        *([duration(phase.quantile(0.95))] if full else []),
-        duration(phase.busy),
-        *([_share(phase.busy, state.elapsed)] if full else []),
-        _remaining(left),
-    ]
-
-
-def _swap_cells(state: State, *, full: bool) -> list[str]:
-    times = sorted(state.swap_seconds)
-    left = state.swap_seconds_left
-    return [
-        f"{'>' if state.doing else ' '} {state.doing.what if state.doing else 'swap'}",
-        _swaps(state),
-        *("", "", "", ""),
-        duration(times[len(times) // 2] if times else None),
-        *([duration(times[-1] if times else None)] if full else []),
-        duration(sum(times)),
-        *([_share(sum(times), state.elapsed)] if full else []),
-        _remaining(left),
-    ]
-
-
-def _remaining(seconds: float | None) -> str:
-    return "none" if seconds == 0 else duration(seconds, about=True)
 
 
 def _memory(memory: Memory, width: int) -> Table:
@@ -320,54 +258,6 @@ def _sized(model: str, state: State) -> str:
     return f"{model} {format_bytes(size)}" if size else model
 
 
-def _categories(state: State, width: int, rows: int, *, full: bool) -> Table:
-    made = table(width)
-    made.add_column("category", ratio=1, no_wrap=True, overflow="ellipsis")
-    made.add_column("edited", justify="right", no_wrap=True)
-    made.add_column("", width=BAR)
-    made.add_column("scored", justify="right", no_wrap=True)
-    made.add_column("", width=BAR)
-    if full:
-        made.add_column("failed", justify="right", no_wrap=True)
-    new = "mean of new" if state.means_are_new else "mean ± 95%"
-    made.add_column(new, justify="right", no_wrap=True, min_width=12)
-    named = list(state.categories.items())
-    hidden = len(named) - rows
-    shown = named[: rows - 1] if hidden else named
-    for name, category in shown:
-        made.add_row(*_category_cells(name, category, full=full))
-    if hidden:
-        made.add_row(Text(f"+ {hidden + 1} more", style="dim"))
-    return made
-
-
-def _category_cells(name: str, category: Category, *, full: bool) -> list[RenderableType]:
-    return [
-        inert(name),
-        f"{category.edited}/{category.total}",
-        bar(category.edited, category.total, BAR),
-        f"{category.scored}/{category.total}",
-        bar(category.scored, category.total, BAR),
-        *([str(category.failed)] if full else []),
-        _mean(category),
-    ]
-
-
-def _short_categories(state: State, width: int) -> Table:
-    made = grid(width)
-    made.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    made.add_column(justify="right", no_wrap=True)
-    made.add_column(justify="right", no_wrap=True)
-    for name, category in state.categories.items():
-        made.add_row(inert(name), f"{category.scored}/{category.total}", _mean(category))
-    return made
-
-
-def _mean(category: Category) -> str:
-    mean = category.mean
-    return mean_and_margin(mean.value if mean.n else None, mean.margin)
-
-
 def _recent(line: Line) -> Text:
     styles = {"failed": "red", "error": "red", "warning": "yellow", "retry": "yellow"}
     clock = time.strftime("%H:%M:%S", time.localtime(line.time))
@@ -383,19 +273,3 @@ def _foot(state: State, width: int, helps: Sequence[str]) -> Text:
     if state.stopping.now:
         return inert("stopping at the next step; ctrl-c again to exit at once", "yellow")
     return inert("finishing what is on the device; ctrl-c again to stop now", "yellow")
-
-
-def _marker(phase: Progress) -> str:
-    return ">" if phase.since is not None else ""
-
-
-def _style(phase: Progress) -> str:
-    return "bold" if phase.since is not None else ""
-
-
-def _swaps(state: State) -> str:
-    return f"{state.swaps}/{state.swaps_planned}"
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "-"

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from editbench.cli.progress import Progress
-from editbench.cli.state import State, describe_doing, describe_start, update
+from editbench.cli.state import State, update
 from editbench.cli.text import counted, duration, mean_and_margin, number, of_bytes, plain
+from editbench.cli.wording import describe_doing, describe_start
 from editbench.engine.events import (
     Advanced,
     Checking,
