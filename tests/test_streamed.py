@@ -101,3 +101,14 @@ def test_what_cannot_even_be_streamed_is_refused_with_every_way_out(tmp_path: Pa
         "judge: streamed not possible here",
     ]
     assert "--device-budget to 627 kB" in error.hint
+
+
+def test_with_the_setting_that_the_plan_advises_nothing_is_streamed(tmp_path: Path) -> None:
+    pytest.importorskip("torchao", reason="pip install torchao to test quantized models")
+    suite = pairs(tmp_path / "x", NAMES)
+    made = make(tmp_path, suite, budget("560kB"))
+    advice = 'with quantize = "int8" it would take 406 kB and not be streamed'
+    assert advice in check_swaps(made).text
+    again = make(tmp_path, suite, budget("560kB"), {"judge": {"quantize": "int8"}})
+    assert check_swaps(again).placement == "one model"
+    assert (again.count("edit"), again.count("score")) == (0, len(NAMES))

@@ -131,6 +131,7 @@ def _loaded(model: Model) -> Iterator[None]:
         _expect(model.footprint >= 0, "its footprint is known before it is loaded")
         _expect(model.max_batch >= 1, "max_batch is at least 1")
         _expect(model.working_bytes(64, 64) >= 0, "working_bytes is not negative")
+        _check_small_devices(model)
         try:
             model.load()
             _expect(_identity(model) == identity, "loading does not change its identity")
@@ -141,6 +142,18 @@ def _loaded(model: Model) -> Iterator[None]:
             model.close()
             model.close()
         _expect(_identity(model) == identity, "closing does not change its identity")
+
+
+def _check_small_devices(model: Any) -> None:
+    """Check what a model says, before it is loaded, of devices that do not hold it."""
+    if hasattr(model, "smaller"):
+        sizes = model.smaller().values()
+        _expect(all(0 < size < model.footprint for size in sizes), "smaller settings are smaller")
+    if hasattr(model, "streaming"):
+        for budget in (0, model.footprint // 2, max(0, model.footprint - 1)):
+            takes = model.streaming(budget)
+            fits = takes is None or (takes.held <= budget and 0 < takes.moved <= model.footprint)
+            _expect(fits, "streamed, it keeps to the budget and moves no more than it has")
 
 
 def _identity(model: Model) -> str:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from editbench.backends import registry, tiny
-from editbench.engine.protocols import EditRequest, Question, Stop
+from editbench.engine.protocols import EditRequest, Question, Stop, Streaming
 from editbench.records import Reply
 from editbench.testing import ScriptedEditor, ScriptedJudge, check_editor, check_judge
 
@@ -37,6 +37,16 @@ def test_the_scripted_doubles_keep_every_promise() -> None:
 class Reversing(ScriptedEditor):
     def edit(self, requests: Sequence[EditRequest], *, stop: Stop) -> list[Image.Image]:
         return super().edit(requests, stop=stop)[::-1]
+
+
+class Greedy(ScriptedEditor):
+    def streaming(self, budget: int) -> Streaming:
+        return Streaming(held=budget + 1, moved=10)
+
+
+class Growing(ScriptedEditor):
+    def smaller(self) -> dict[str, int]:
+        return {'dtype = "fp64"': self.footprint + 1}
 
 
 class Deaf(ScriptedEditor):
@@ -88,6 +98,8 @@ class Odd(ScriptedEditor):
     ("editor", "promise"),
     [
         (Reversing(), "in the order of the requests"),
+        (Greedy(), "keeps to the budget"),
+        (Growing(), "smaller settings are smaller"),
         (Deaf(), "Stopped at the next step|stop request is read"),
         (Unsteady(), "the same request gives the same pixels"),
         (Gray(), "RGB"),
