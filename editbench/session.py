@@ -152,13 +152,16 @@ class Run:
         work, total = ledger.work(), len(ledger)
         missing = len(work.missing)
         edited = sum(ledger.is_edited(index) for index in range(total))
+        states = self._assembly.parts.states
+        between = states.largest if states else 0
+        also = f", and {format_bytes(between)} between their parts" if between else ""
         more = [] if self._config.memory.spill is None else ["--spill-budget", "SIZE"]
         command = shlex.join(["editbench", "resume", str(self.folder), *more])
         return StoreFull(
             str(error),
             problems=[
                 f"{edited} of {total} edits and {work.done} of {total} scores are stored and safe",
-                f"{missing} more edits need about {format_bytes(missing * work.edit_bytes)}",
+                f"{missing} more edits need about {format_bytes(missing * work.edit_bytes)}{also}",
             ],
             hint=f"{error.hint}; to go on: {command}",
         )

@@ -41,6 +41,15 @@ REMOTE: dict[str, Any] = {"judge": {"use": f"{struck.__file__}:Judge"}}
 NAMES = ["ant", "bee", "cow"]
 
 
+@pytest.fixture(scope="module")
+def quiet(shared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run in parts that nothing happened to."""
+    folder = tmp_path_factory.mktemp("quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDITBENCH_HOME", str(shared_home))
+        return make(folder, pairs(folder / "x", NAMES), STRUCK, SMALL)
+
+
 def planned(made: Made) -> Planned:
     (found,) = [event for event in made.events if isinstance(event, Planned)]
     return found
@@ -116,14 +125,13 @@ def test_a_disk_for_few_states_makes_several_phase_batches(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
-    tmp_path: Path, part: str
+    quiet: Made, tmp_path: Path, part: str
 ) -> None:
     suite = pairs(tmp_path / "x", NAMES)
-    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
     once = {"editor": {"strike": [f"{part}:bee"]}}
     retried = make(tmp_path / "once", suite, STRUCK, SMALL, once)
     assert retried.count("retry") == 1
-    assert results(retried.result.folder) == results(whole.result.folder)
+    assert results(retried.result.folder) == results(quiet.result.folder)
 
     twice = {"editor": {"strike": [f"{part}:bee"] * 2}, "run": {"name": "trial"}}
     failed = make(tmp_path / "twice", suite, STRUCK, SMALL, twice)
@@ -133,18 +141,19 @@ def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
     assert len(states(tmp_path / "twice")) == (part != "encode")
 
     mended = make(tmp_path / "twice", suite, STRUCK, SMALL, {"run": {"name": "trial"}})
-    assert mended.items() == whole.items()
+    assert mended.items() == quiet.items()
     assert [pair for pair, _ in advanced(mended.events)] == ["bee"] * (2 - PARTS.index(part))
     assert states(tmp_path / "twice") == []
 
 
-def test_a_part_that_runs_out_of_memory_gets_more_of_the_device(tmp_path: Path) -> None:
+def test_a_part_that_runs_out_of_memory_gets_more_of_the_device(
+    quiet: Made, tmp_path: Path
+) -> None:
     suite = pairs(tmp_path / "x", NAMES)
-    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
     strikes = [f"{part}:bee:oom" for part in PARTS]
     made = make(tmp_path / "loud", suite, STRUCK, SMALL, {"editor": {"strike": strikes}})
     assert (made.count("retry"), made.count("failed")) == (3, 0)
-    assert made.items() == whole.items()
+    assert made.items() == quiet.items()
     assert made.events[-1].swaps == planned(made).swaps == 2
 
 
@@ -156,9 +165,10 @@ def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does
     whole = make(tmp_path / "quiet", *layers)
     events: list[Event] = []
     small = layered(TINY, places(tmp_path / "loud"), *layers, {"memory": {"spill": "130kB"}})
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreFull) as caught:
         api.run(api.load_config(overrides=small), on_event=events.append)
     assert Counter(event.kind for event in events)["failed"] == 0
+    assert any("77.4 kB between their parts" in problem for problem in caught.value.problems)
     made = make(tmp_path / "loud", *layers)
     assert results(made.result.folder) == results(whole.result.folder)
     assert max(advanced([*events, *made.events]).values()) == 1
@@ -168,10 +178,9 @@ def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does
 @pytest.mark.parametrize("now", [False, True], ids=["soon", "now"])
 @pytest.mark.parametrize("part", PARTS)
 def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
-    tmp_path: Path, part: str, now: bool
+    quiet: Made, tmp_path: Path, part: str, now: bool
 ) -> None:
     suite = pairs(tmp_path / "x", NAMES)
-    whole = make(tmp_path / "quiet", suite, SMALL)
     events: list[Event] = []
     config = api.load_config(overrides=layered(TINY, places(tmp_path / "loud"), suite, SMALL))
 
@@ -191,16 +200,15 @@ def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
 
     anyio.run(stopped)
     made = make(tmp_path / "loud", suite, SMALL)
-    assert results(made.result.folder) == results(whole.result.folder)
+    assert results(made.result.folder) == results(quiet.result.folder)
     done = advanced([*events, *made.events])
     assert set(done.values()) == {1} and len(done) == 2 * len(NAMES)
     assert states(tmp_path / "loud") == []
 
 
-def test_a_damaged_state_costs_its_pair_a_new_beginning(tmp_path: Path) -> None:
+def test_a_damaged_state_costs_its_pair_a_new_beginning(quiet: Made, tmp_path: Path) -> None:
     suite = pairs(tmp_path / "x", NAMES)
     named = {"run": {"name": "trial"}}
-    whole = make(tmp_path / "quiet", suite, STRUCK, SMALL)
     strikes = [f"denoise:{name}" for name in NAMES for _ in "12"]
     make(tmp_path / "loud", suite, STRUCK, SMALL, named, {"editor": {"strike": strikes}})
     assert len(states(tmp_path / "loud")) == 3
@@ -213,7 +221,7 @@ def test_a_damaged_state_costs_its_pair_a_new_beginning(tmp_path: Path) -> None:
     notices = [event.message for event in made.events if isinstance(event, Notice)]
     assert sum("it will be made again" in text for text in notices) == 2
     assert Counter(part for _, part in advanced(made.events)) == {"encode": 2, "denoise": 3}
-    assert made.items() == whole.items() and states(tmp_path / "loud") == []
+    assert made.items() == quiet.items() and states(tmp_path / "loud") == []
 
 
 def test_states_are_of_no_use_to_other_libraries_and_removed_with_their_edit(

@@ -77,8 +77,8 @@ class LastPart(EditStage):
 
     def _expected(self, index: int) -> int:
         """Return the bytes of a state that this pair may have, or have had."""
-        known = max(map(self._states.size, self._states.parts))
-        return known or max(self._parted.state_bytes(*size) for size in self._facts(index).sizes)
+        sizes = self._facts(index).sizes
+        return self._states.largest or max(self._parted.state_bytes(*size) for size in sizes)
 
 
 class EarlierPart(LastPart):

@@ -16,6 +16,7 @@ from editbench.engine import phases as order
 from editbench.engine.hosting import Hosting, host
 from editbench.engine.needs import Fit, Need, Room, price, refusal
 from editbench.engine.phases import Keep, PhaseStep, Role, Turn, Work
+from editbench.engine.placement import aligned
 from editbench.records import Json
 from editbench.units import format_bytes, format_seconds
 
@@ -285,10 +286,10 @@ def _price(phases: Sequence[PhaseStep], moved: int, sizes: Mapping[str, int]) ->
         for before, after in itertools.pairwise(phases)
         if before.part and after.part and before.batch == after.batch
     )
-    once = sum(sizes[name] for name in {name for step in phases for name in step.models})
-    more = format_bytes(max(0, moved - once))
+    once = sum(aligned(sizes[name]) for name in {name for step in phases for name in step.models})
+    again = format_bytes(moved - once) if moved > once else "nothing"
     count = f"{swaps} swap{'s' * (swaps != 1)}"
-    return f"that costs {count} between parts, and moves {more} beside everything once"
+    return f"that costs {count} between parts, and moves {again} twice"
 
 
 def _present(phase: PhaseStep) -> str:

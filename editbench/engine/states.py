@@ -48,6 +48,11 @@ class States:
         """Return the bytes of the largest state of a part that was seen here; 0 before any."""
         return self._largest.get(part, 0)
 
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest state of any part that was seen here; 0 before any."""
+        return max(self._largest.values(), default=0)
+
     def is_past(self, key: str, part: str) -> bool:
         """Return whether a part of an edit is done, or one after it, or the edit."""
         later = self.parts[self.parts.index(part) :]

@@ -121,7 +121,7 @@ def _state_bytes(parts: Parts) -> int:
         return 0
     editor: Any = parts.editor
     estimate = max((editor.state_bytes(*size) for size in _sizes(parts)), default=0)
-    return max(map(parts.states.size, parts.states.parts)) or estimate
+    return parts.states.largest or estimate
 
 
 def _sizes(parts: Parts) -> set[tuple[int, int]]:

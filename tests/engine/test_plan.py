@@ -145,7 +145,10 @@ def test_an_editor_that_does_not_fit_whole_takes_turns_in_parts() -> None:
     assert [step.part for step in made.phases] == ["encode", "denoise", "decode", ""]
     assert models(made) == [{"text", "vae"}, {"transformer", "vae"}, {"vae"}, {"score"}]
     assert made.bytes_moved == (16 + 1 + 41 + 40) * GB
-    assert "2 swaps" not in made.describe() and "1 swap between parts" in made.describe()
+    assert (
+        "2 swaps" not in made.describe()
+        and "1 swap between parts, and moves nothing twice" in made.describe()
+    )
     assert "denoise 4 with transformer and vae" in made.describe()
 
 
@@ -154,7 +157,7 @@ def test_what_two_parts_need_is_loaded_again_where_there_is_no_room_for_it_betwe
     assert models(made) == [{"text", "vae"}, {"transformer"}, {"vae"}, {"score"}]
     assert made.swaps == 3
     assert made.bytes_moved == (16 + 1 + 41 + 1 + 40) * GB
-    assert "1.00 GB beside everything once" in made.describe()
+    assert "moves 1.00 GB twice" in made.describe()
 
 
 def test_a_device_for_less_than_the_largest_part_is_refused_with_its_bytes() -> None:
