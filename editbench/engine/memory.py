@@ -51,20 +51,16 @@ def host_available(root: Path = Path("/")) -> int:
     Reads cgroup v2 and v1 below ``root``; a file that is absent limits nothing.
     """
     limits = [_meminfo(root)]
-    for folder, limit, usage, cache in (
-        ("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-        (
-            "sys/fs/cgroup/memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
+    for folder, limit, usage, prefix in (
+        ("sys/fs/cgroup", "memory.max", "memory.current", ""),
+        ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
     ):
         allowed, used = _number(root / folder / limit), _number(root / folder / usage)
         if allowed is not None:
             # Cached files count as used there, and go as soon as anything else wants the room.
-            spare = _fields(root / folder / "memory.stat").get(cache, 0)
-            limits.append(allowed - max(0, (used or 0) - spare))
+            fields = _fields(root / folder / "memory.stat")
+            cached = sum(fields.get(f"{prefix}{kind}_file", 0) for kind in ("active", "inactive"))
+            limits.append(allowed - max(0, (used or 0) - cached))
     known = [limit for limit in limits if limit is not None]
     return max(0, min(known)) if known else RESERVE
 

@@ -48,9 +48,10 @@ def test_a_container_of_the_old_kind_counts_too(tmp_path: Path) -> None:
 
 
 def test_cached_files_do_not_count_as_used(tmp_path: Path) -> None:
-    stat = "anon 1\ninactive_file 400000\ntotal_inactive_file 400000\n"
+    stat = "anon 1\ninactive_file 300000\nactive_file 100000\n"
+    totals = "inactive_file 7\ntotal_inactive_file 300000\ntotal_active_file 100000\n"
     new = machine(tmp_path / "v2", v2_max="5000000", v2_now="1000000", v2_stat=stat)
-    old = machine(tmp_path / "v1", v1_max="5000000", v1_now="1000000", v1_stat=stat)
+    old = machine(tmp_path / "v1", v1_max="5000000", v1_now="1000000", v1_stat=totals)
     assert host_available(new) == host_available(old) == 4_400_000
 
 
