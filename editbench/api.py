@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -135,9 +136,13 @@ def open_result(folder: str | Path | None = None, *, out: Path = Path("runs")) -
     places = [path for path in (out / folder, Path(folder)) if path.is_dir()]
     if places:
         return RunResult(max(places, key=_is_run))  # a folder of another kind comes last
-    near = [result.name for result in list_runs(out)]
-    known = f"; in {out} there are: {', '.join(near)}" if near else ""
-    raise ResultError(f"there is no run {str(folder)!r}{known}", hint="editbench list runs")
+    names = [result.name for result in list_runs(out)]
+    near = get_close_matches(str(folder), names, n=3, cutoff=0.5)
+    near = near or [name for name in names if str(folder) in name]
+    meant = f", did you mean {' or '.join(near)}?" if near else ""
+    raise ResultError(
+        f"there is no run {str(folder)!r} in {out}{meant}", hint="editbench list shows the runs"
+    )
 
 
 def list_runs(out: Path = Path("runs")) -> list[RunResult]:

@@ -35,11 +35,20 @@ def _bytes_only(value: object) -> object:
 
 def _share(value: object) -> object:
     if isinstance(value, str) and value.strip().endswith("%"):
-        share = float(value.strip()[:-1]) / 100
+        try:
+            share = float(value.strip()[:-1]) / 100
+        except ValueError:
+            share = 0.0
         if not 0 < share <= 1:
-            raise ValueError(f"expected between 1% and 100%, got {value!r}")
+            raise ValueError(f"expected a size such as '20GB', or 1% to 100%, got {value!r}")
         return share
     return _bytes_only(value)
+
+
+def _folder_name(value: object) -> object:
+    if isinstance(value, str) and (not value or value in (".", "..") or "/" in value):
+        raise ValueError(f"expected the name of one folder, got {value!r}; run.out says where")
+    return value
 
 
 def _duration(value: object) -> object:
@@ -151,7 +160,9 @@ class RunSection(_Section):
     """How the run behaves."""
 
     out: Path = Field(Path("runs"), description="folder that run folders are made in")
-    name: str | None = Field(None, description="name of the run's folder")
+    name: Annotated[str, BeforeValidator(_folder_name)] | None = Field(
+        None, description="name of the run's folder"
+    )
     retries: int = Field(1, ge=0, description="further attempts for a failed item")
     max_failures: int = Field(0, ge=0, description="failed pairs that still count as success")
     fail_fast: bool = Field(False, description="stop at the first failure")
@@ -283,16 +294,49 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
         place = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
         path = prefix + ".".join(place)
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(place[-1], _fields(model, place[:-1]), n=1)
-            text = "unknown setting" + (f", did you mean {near[0]!r}?" if near else "")
+            text = "unknown setting" + _meant(place, model)
         elif problem["type"] == "literal_error":
             text = f"expected {problem['ctx']['expected']}, got {problem['input']!r}"
         elif problem["type"] == "value_error":
             text = str(problem["ctx"]["error"])
         else:
-            text = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+            text = f"{_expected(problem)}, got {problem['input']!r}"
         lines.setdefault(path, text)
     return [f"{path:<24} {text}" for path, text in lines.items()]
+
+
+_EXPECTED = {
+    "int": "expected a whole number",
+    "float": "expected a number",
+    "bool": "expected true or false",
+    "string": "expected a text",
+    "list": "expected a list",
+    "dict": "expected a table, such as {{ name = value }}",
+    "model": "expected a table, such as {{ name = value }}",
+    "greater_than_equal": "expected at least {ge}",
+    "greater_than": "expected more than {gt}",
+    "less_than_equal": "expected at most {le}",
+    "missing": "missing",
+}
+
+
+def _expected(problem: Mapping[str, Any]) -> str:
+    """Say what a value should have been, in plain words where the library's are not."""
+    kind: str = problem["type"]
+    for start, text in _EXPECTED.items():
+        if kind in (start, f"{start}_type", f"{start}_parsing", f"{start}_from_float"):
+            return text.format(**problem.get("ctx", {}))
+    return f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def _meant(place: Sequence[str], model: type[BaseModel]) -> str:
+    """Say which setting was probably meant by one that is not known, here or elsewhere."""
+    *sections, name = place
+    if near := difflib.get_close_matches(name, _fields(model, sections), n=1):
+        return f", did you mean {near[0]!r}?"
+    elsewhere = [name] if name in model.model_fields else []
+    elsewhere += [f"{part}.{name}" for part in model.model_fields if name in _fields(model, [part])]
+    return f", did you mean {elsewhere[0]!r}?" if elsewhere else ""
 
 
 def _fields(model: type[BaseModel], place: Sequence[str]) -> list[str]:

@@ -102,4 +102,5 @@ def _problems(kind: registry.Kind, name: str, own: Mapping[str, Any], at: str) -
     try:
         return registry.check_settings(kind, name, own, explain=configs.explain, at=at)
     except EditbenchError as exc:
-        return [f"{at + '.use':<24} {exc}"]
+        more = "" if "did you mean" in str(exc) else f"; {exc.hint}" * bool(exc.hint)
+        return [f"{at + '.use':<24} {exc}{more}"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from editbench.config import RunConfig
 from editbench.engine import run as engine
 from editbench.engine.events import Event, RunEnded, RunStarted
 from editbench.engine.pictures import Pictures
-from editbench.errors import EditbenchError, Stopped, StoreFull
+from editbench.errors import EditbenchError, MachineError, Stopped, StoreFull
 from editbench.observers import Observers
 from editbench.report import files
 from editbench.report.result import RunResult
@@ -183,7 +183,8 @@ class Run:
 
     def _write(self) -> dict[str, Any]:
         outcomes = self._assembly.parts.ledger.outcomes()
-        return files.write_results(self.folder, outcomes, meta=describe(self._assembly))
+        with _writing(self.folder):
+            return files.write_results(self.folder, outcomes, meta=describe(self._assembly))
 
 
 @asynccontextmanager
@@ -209,13 +210,15 @@ async def open_run(
         anyio.from_thread.run_sync(emit, event)
 
     manager = assemble(config, emit=emit_from_thread, lock=True)
-    assembly = await anyio.to_thread.run_sync(manager.__enter__)
+    with _writing(config.run.out):
+        assembly = await anyio.to_thread.run_sync(manager.__enter__)
     try:
         if ask_again:
             await anyio.to_thread.run_sync(assembly.parts.ledger.forget_bad_replies)
-        log.open(assembly.folder / "events.jsonl")
-        write_settings(assembly.folder, config)
-        write_environment(assembly.folder, describe(assembly))
+        with _writing(assembly.folder):
+            log.open(assembly.folder / "events.jsonl")
+            write_settings(assembly.folder, config)
+            write_environment(assembly.folder, describe(assembly))
         async with _tasks() as tasks:
             run = Run(assembly, config, emit, tasks)
             try:
@@ -226,6 +229,18 @@ async def open_run(
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
             log.close()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Let a folder that cannot be written be the machine's fault."""
+    try:
+        yield
+    except OSError as exc:
+        raise MachineError(
+            f"cannot write in {folder}: {exc.strerror or exc}",
+            hint="what is stored is safe; make it writable, with room, and run the command again",
+        ) from exc
 
 
 def _only(group: BaseExceptionGroup[EditbenchError]) -> EditbenchError:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from editbench.cli.messages import first_cause, tell
+from editbench.cli.messages import first_cause, say, tell
 from editbench.cli.options import OUTPUT, Means, Scoring, Settings, Watch, variable
 from editbench.cli.terminal import Terminal
+from editbench.errors import Stopped
 
 WIDE = 200  #: columns of a file or a pipe, where nothing needs to be cut
 
@@ -106,8 +107,11 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
 def _guarded(function: Callable[..., Any], given: Mapping[str, Any], screen: Screen) -> int:
     try:
         return function(**given) or 0
-    except (typer.Exit, typer.Abort, KeyboardInterrupt):
+    except (typer.Exit, typer.Abort):
         raise
+    except KeyboardInterrupt:  # before a run is open, or in a command that runs nothing
+        say(screen.err, "stopped", "nothing was begun that would have to be ended")
+        return Stopped.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough; writing what is buffered would fail again.
         sys.stdout = None

@@ -89,6 +89,5 @@ def _near(missing: Path) -> str:
     if not near:
         return ""
     folder = missing.parent
-    return ", did you mean " + " or ".join(
-        str(folder / name) if (folder / name).exists() else name for name in near
-    )
+    meant = (str(folder / name) if (folder / name).exists() else name for name in near)
+    return f", did you mean {' or '.join(meant)}?"
