@@ -167,7 +167,7 @@ def _load_target(target: str) -> Any:
 
 def _run_file(path: Path) -> Any:
     if not path.is_file():
-        raise ImportError(f"there is no file {path}")
+        raise FileNotFoundError(f"there is no file {path}")
     name = f"editbench_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
