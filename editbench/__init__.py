@@ -8,16 +8,21 @@ if TYPE_CHECKING:
     from editbench.api import (
         Run,
         compare,
+        config_of,
         list_runs,
         load_config,
         open_result,
         open_run,
         plan,
+        reparse,
         run,
+        score,
+        score_config,
         write_report,
     )
     from editbench.config import RunConfig
     from editbench.engine.plan import Plan
+    from editbench.engine.protocols import Editor, Judge, Observer, Suite
     from editbench.errors import EditbenchError
     from editbench.records import Edit, Outcome, Pair, Reply, Verdict
     from editbench.report.comparison import Comparison
@@ -27,6 +32,9 @@ __all__ = [
     "Comparison",
     "Edit",
     "EditbenchError",
+    "Editor",
+    "Judge",
+    "Observer",
     "Outcome",
     "Pair",
     "Plan",
@@ -34,14 +42,19 @@ __all__ = [
     "Run",
     "RunConfig",
     "RunResult",
+    "Suite",
     "Verdict",
     "compare",
+    "config_of",
     "list_runs",
     "load_config",
     "open_result",
     "open_run",
     "plan",
+    "reparse",
     "run",
+    "score",
+    "score_config",
     "write_report",
 ]
 
@@ -51,7 +64,9 @@ _HOMES = {
     "EditbenchError": "editbench.errors",
     "Plan": "editbench.engine.plan",
     "RunResult": "editbench.report.result",
-} | dict.fromkeys(("Edit", "Outcome", "Pair", "Reply", "Verdict"), "editbench.records")
+}
+_HOMES |= dict.fromkeys(("Edit", "Outcome", "Pair", "Reply", "Verdict"), "editbench.records")
+_HOMES |= dict.fromkeys(("Editor", "Judge", "Observer", "Suite"), "editbench.engine.protocols")
 
 
 def __getattr__(name: str) -> Any:
