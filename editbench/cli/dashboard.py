@@ -36,7 +36,6 @@ FRAME = 4  #: columns of the frame; two rows
 WORDY = 60  #: columns from which there is room for a word more
 RUN = 8  #: characters of a run's name that are shown where it is too long
 PICTURE, LEAST = 12, 5  #: rows of pictures at most, and from which they are worth it
-ECHO = 3  #: columns that stay free at the end of the last line, where a terminal echoes ctrl-c
 
 HELPS = (
     "ctrl-c: finish these items, stop   twice: stop now   run again to continue",
@@ -242,6 +241,8 @@ def _resident(state: State, width: int) -> RenderableType:
 
 def _models(state: State) -> str:
     memory = state.memory
+    if memory is None and state.sizes:  # a follower learns of models, not of memory
+        return f"loaded: {', '.join(_sized(model, state) for model in state.sizes)}"
     if memory is None or not (memory.resident or memory.loaded):
         return "no model is loaded yet"
     waiting = [model for model in memory.loaded if model not in memory.resident]
@@ -268,8 +269,7 @@ def _foot(state: State, width: int, helps: Sequence[str]) -> Text:
     if state.ended:
         return inert("")
     if state.stopping is None:
-        room = width - ECHO
-        return inert(next((text for text in helps if len(text) <= room), helps[-1][:room]), "dim")
+        return inert(next((text for text in helps if len(text) <= width), helps[-1]), "dim")
     if state.stopping.now:
         return inert("stopping at the next step; ctrl-c again to exit at once", "yellow")
     return inert("finishing what is on the device; ctrl-c again to stop now", "yellow")

@@ -67,10 +67,9 @@ def opened(
     with ExitStack() as stack:
         aside = stack.enter_context(own_terminal(console)) if mode is Mode.DASHBOARD else None
         write = stack.enter_context(private_stdout())
-        if aside:
-            yield stack.enter_context(
-                LiveDashboard(console, aside=aside.lines, thumbnails=thumbnails)
-            )
+        if mode is Mode.DASHBOARD:
+            dashboard = LiveDashboard(console, aside=aside, thumbnails=thumbnails, helps=helps)
+            yield stack.enter_context(dashboard)
         elif mode is Mode.JSON:
             lines = JsonLines(write)
             stack.push(lambda kind, error, trace: lines.close(error))

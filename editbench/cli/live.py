@@ -6,14 +6,14 @@ paused. The event loop, and with it the device, must not wait with it.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread, main_thread
 from types import TracebackType
@@ -27,6 +27,7 @@ from editbench.cli.messages import say
 from editbench.cli.modes import Thumbnails
 from editbench.cli.painter import Painter
 from editbench.cli.state import State, update
+from editbench.cli.streams import Aside
 from editbench.cli.terminal import Terminal
 from editbench.cli.text import inert, plain
 from editbench.cli.thumbnails import Cell, Pair, method
@@ -36,15 +37,9 @@ from editbench.engine.events import Checking, Event, Notice
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+OUTPUT = "output.log"  #: what libraries printed while the terminal was the dashboard's
 IDLE = 1.0  #: seconds between frames while nothing happens
 PATIENCE = 2.0  #: seconds that a terminal gets to take the last frame
-
-output = logging.getLogger("editbench.output")
-
-
-def silent() -> Iterable[str]:
-    """Return nothing: nobody else writes to the terminal."""
-    return ()
 
 
 class LiveDashboard:
@@ -56,7 +51,7 @@ class LiveDashboard:
         *,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
-        aside: Callable[[], Iterable[str]] = silent,
+        aside: Aside | None = None,
         thumbnails: Thumbnails = Thumbnails.OFF,
         helps: Sequence[str] = HELPS,
     ) -> None:
@@ -111,6 +106,11 @@ class LiveDashboard:
         self._state = update(self._state, event)
         self._changed = True
 
+    def keep_output(self, folder: Path) -> None:
+        """Have what others print go to a file in a run's folder."""
+        if self._aside:
+            self._aside.go_on_in(folder / OUTPUT)
+
     @property
     def wants_pictures(self) -> bool:
         """Whether ``show`` has any effect."""
@@ -129,8 +129,6 @@ class LiveDashboard:
 
     def draw(self) -> None:
         """Draw a frame if something changed or a second passed."""
-        for line in self._aside():
-            output.info(line)
         now = self._clock()
         if not (self._changed or now - self._drawn >= IDLE):
             return

@@ -34,8 +34,11 @@ class Line(NamedTuple):
     cells: int
 
 
+REST = Line("", 0)  #: the last line, where echoed keys and a shell's next words do no harm
+
+
 class Painter(RenderHook):
-    """Keeps one frame at the bottom of what a terminal shows, the cursor on its last line."""
+    """Keeps one frame at the bottom of what a terminal shows, the cursor on the row below it."""
 
     def __init__(self, console: Terminal) -> None:
         self._console = console
@@ -48,7 +51,7 @@ class Painter(RenderHook):
 
         Only lines that differ are written.
         """
-        lines = list(_lines(self._console, picture, window[0]))
+        lines = [*_lines(self._console, picture, window[0]), REST]
         with self._console.lock:
             self.write(self._to_top(window) + self._replace(lines))
 
@@ -103,7 +106,7 @@ class Painter(RenderHook):
                 # A new row may have to scroll the screen; one that is there must not.
                 codes.append("\r" + (DOWN if number < len(old) else "\n"))
             line = lines[number] if number < len(lines) else None
-            # The last line is where a terminal echoes keys, so it is always written.
+            # The last line may hold echoed keys, so it is always written.
             same = number < min(len(old), len(lines) - 1) and old[number] == line
             if not same:
                 codes.append(ERASE + (line.text if line else ""))

@@ -92,7 +92,9 @@ async def _open_and_wait(
 
     async with open_run(config, on_event=witness, ask_again=ask_again) as run:
         stopper.open(run)
-        tasks.start_soon(_look, run, witness.display)
+        if isinstance(witness.display, LiveDashboard):
+            witness.display.keep_output(run.folder)
+            tasks.start_soon(_look, run, witness.display)
         with logs.to_folder(run.folder) as path:
             try:
                 return await run.wait()
@@ -103,12 +105,10 @@ async def _open_and_wait(
                 raise LoggedBug(path) from exc
 
 
-async def _look(run: Run, display: Display) -> None:
-    """Show what the latest pair looks like, if the display wants to know."""
-    if not isinstance(display, LiveDashboard) or not display.wants_pictures:
-        return
+async def _look(run: Run, dashboard: LiveDashboard) -> None:
+    """Show what the latest pair looks like, if that is wanted."""
     shown = ""
-    while True:
+    while dashboard.wants_pictures:
         try:
             pictures = await run.pictures(LONGEST, after=shown)
         except EditbenchError as exc:  # whoever works with the pair will report it
@@ -116,7 +116,7 @@ async def _look(run: Run, display: Display) -> None:
             pictures = None
         if pictures:
             shown = pictures.pair
-            display.show(*pictures)
+            dashboard.show(*pictures)
         await anyio.sleep(EVERY)
 
 

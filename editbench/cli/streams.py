@@ -6,10 +6,12 @@ Works on the descriptors, so that chatty C libraries and child processes are cau
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TextIO
 
 from editbench.cli.terminal import Terminal
@@ -42,41 +44,37 @@ def private_stdout() -> Iterator[Callable[[str], object]]:
 
 
 class Aside:
-    """The lines that others write to stdout and stderr while they are ours.
+    """Where goes what others write to stdout and stderr while the terminal is ours."""
 
-    They go to a file, which a crash leaves behind with the last words of whatever crashed.
-    """
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
 
-    def __init__(self, path: str) -> None:
-        self._file: IO[bytes] = open(path, "rb")
-        self._rest = b""
-
-    def lines(self) -> Iterator[str]:
-        """Yield what was written since the last call; of a progress bar, its latest state."""
-        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
-        for line in whole:
-            if text := line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace").strip():
-                yield text
-
-    def close(self) -> None:
-        self._file.close()
+    def go_on_in(self, path: Path) -> None:
+        """Append to a file from here on, after what was written so far. A crash leaves it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._file.seek(0)
+        with path.open("ab") as target:
+            shutil.copyfileobj(self._file, target)
+            target.flush()
+            for descriptor in (1, 2):
+                os.dup2(target.fileno(), descriptor)
 
 
 @contextmanager
-def own_terminal(console: Terminal) -> Iterator[Aside]:
-    """Let only ``console`` write to the terminal that is stderr; what others write is set aside."""
-    with ExitStack() as stack:
-        handle, path = tempfile.mkstemp(prefix="editbench-", suffix=".out")
-        stack.callback(os.unlink, path)
-        stack.callback(os.close, handle)
-        aside = Aside(path)
-        stack.callback(aside.close)
-        if _is_stderr(console):
-            stream = stack.enter_context(
-                kept(2, to=handle, encoding=sys.stderr.encoding, buffering=FRAME)
-            )
-            stack.enter_context(console.writing_to(stream))
-        yield aside
+def own_terminal(console: Terminal) -> Iterator[Aside | None]:
+    """Let only ``console`` write to the terminal that is stderr; what others write is set aside.
+
+    stdout is for ``private_stdout`` to send there. Yields None if the console is no such terminal.
+    """
+    if not _is_stderr(console):
+        yield None
+        return
+    with tempfile.TemporaryFile() as file:
+        handle, coding = file.fileno(), sys.stderr.encoding
+        with kept(2, to=handle, encoding=coding, buffering=FRAME) as stream:
+            with console.writing_to(stream):
+                yield Aside(file)
 
 
 def _is_stderr(console: Terminal) -> bool:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from editbench.cli.dashboard import FOLLOWING, fit, view
 from editbench.cli.shapes import Sparkline
 from editbench.cli.state import fold
-from editbench.engine.events import Advanced, Event, PhaseStarted, Stopping, Swapping
+from editbench.engine.events import Advanced, Event, Loaded, PhaseStarted, Stopping, Swapping
 from tests.cli.builders import a_run, drawn, in_parts, runs, started, state_after
 
 DURING = 37  #: events of a run, in the middle of scoring
@@ -159,6 +159,12 @@ def test_a_part_of_the_edits_is_shown_by_its_name_and_its_own_count() -> None:
     assert row.split()[:3] == [">", "denoise", "1/3"]
     assert "> denoise 1/3" in "\n".join(drawn(view(state, 60, 12), 60))
     assert "22%" in "\n".join(drawn(view(state, 60, 12), 60))
+
+
+def test_whoever_learns_of_no_memory_is_told_what_was_loaded() -> None:
+    state = fold([started(), Loaded(1, "qwen3-vl", 17 * 10**9, 1.0)])
+    assert state is not None
+    assert "loaded: qwen3-vl 17.0 GB" in drawn(view(state, 80, 23), 80)
 
 
 def test_whoever_only_looks_is_told_that_the_run_goes_on() -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import os
 import pty
-from collections.abc import Iterator
+import subprocess
+import sys
+from pathlib import Path
 from threading import Event as Flag
 
 import pytest
@@ -106,14 +108,37 @@ def test_a_terminal_that_is_gone_ends_the_display_and_not_the_run() -> None:
             dashboard.tick()
 
 
-def test_what_others_print_is_kept_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "editbench.output")
-    terminal = Emulator()
-    said: list[Iterator[str]] = [iter(["a bar"]), iter(["chatter"])]
-    dashboard = LiveDashboard(terminal.console, environ={}, aside=lambda: said.pop())
-    dashboard.draw()
-    dashboard.draw()
-    assert [record.message for record in caplog.records] == ["chatter", "a bar"]
+PRINTING = """
+import os, subprocess, sys
+from pathlib import Path
+from editbench.cli.displays import opened
+from editbench.cli.modes import Mode
+from editbench.cli.terminal import Terminal
+with opened(Mode.DASHBOARD, Terminal(stderr=True, force_terminal=True)) as dashboard:
+    print("before the folder is known")
+    dashboard.keep_output(Path(sys.argv[1]))
+    print("by print")
+    os.write(1, b"to 1\\n")
+    os.write(2, b"to 2\\n")
+    subprocess.run(["echo", "by a child"])
+    sys.stdout.flush()
+    os.abort() if sys.argv[2:] else None
+print("after")
+"""
+
+
+@pytest.mark.parametrize("crash", [(), ("crash",)])
+def test_what_others_print_is_kept_in_the_runs_folder(
+    crash: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", PRINTING, str(tmp_path), *crash]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert bool(done.returncode) is bool(crash)
+    assert done.stdout == ("" if crash else "after\n")
+    assert "by print" not in done.stderr
+    lines = (tmp_path / "output.log").read_text().splitlines()
+    assert lines[0] == "before the folder is known"
+    assert set(lines[1:]) == {"by print", "to 1", "to 2", "by a child"}
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_pause_leaves_the_old_frame_and_draws_below_what_the_shell_wrote() -> 
     terminal = Emulator()
     painter = Painter(terminal.console)
     painter.draw(Text("one\ntwo"), (80, 24))
-    terminal.write("\n[1]+ Stopped\n")
+    terminal.write("[1]+ Stopped\n")
     painter.forget()
     painter.draw(Text("three\nfour"), (80, 24))
     assert terminal.rows() == ["one", "two", "[1]+ Stopped", "three", "four"]

@@ -47,6 +47,7 @@ def test_ctrl_c_finishes_what_is_begun_and_the_printed_command_goes_on(tmp_path:
     stored = re.search(r"stopped: (\d+) of 10 edits and 0 of 10 scores are stored", text)
     assert stored and 1 <= int(stored[1]) < PAIRS
     assert CHATTER not in text and "editbench ·" not in text
+    assert (tmp_path / "runs/slow/output.log").read_text().count(CHATTER) >= 4
     again = text.partition("to continue: ")[2]
     done = subprocess.run(
         ["sh", "-c", again], env=environ(0), cwd=ROOT, capture_output=True, text=True, check=True
