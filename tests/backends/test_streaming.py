@@ -19,7 +19,7 @@ from editbench.backends.streaming import Piece
 from editbench.engine.protocols import EditRequest, Question
 from editbench.errors import BackendError
 from editbench.suites.rubrics import load_rubric
-from tests.backends.aligned import place
+from tests.backends.aligned import BOUNDARY, place
 
 CPU = torch.device("cpu")
 EDITORS = ["tiny/qwen-image-edit", "tiny/flux-kontext", "tiny/instruct-pix2pix"]
@@ -89,7 +89,22 @@ def test_what_stays_is_what_was_announced(name: str) -> None:
         here = sum(weight.nbytes for weight in module.parameters() if not weight.is_meta)
         assert any(away)
         assert here == judge.footprint - known.moved
+        answer(judge)
+        tied = module.get_input_embeddings().weight, module.get_output_embeddings().weight
+        assert not module.config.tie_word_embeddings or tied[0].is_meta == tied[1].is_meta
         judge.close()
+
+
+@pytest.mark.parametrize("name", [EDITORS[2], JUDGES[0]])
+def test_what_the_processor_computes_with_lies_on_boundaries(name: str) -> None:
+    model = make(name)
+    model.load()
+    loaded = [weight for part in model.modules().values() for weight in part.parameters()]
+    assert any(weight.data_ptr() % BOUNDARY for weight in loaded)
+    model.stream(CPU, budget=budgets(model)[-1], host=0)
+    kept = [weight for weight in loaded if not weight.is_meta and weight.numel()]
+    assert kept and not any(weight.data_ptr() % BOUNDARY for weight in kept)
+    model.close()
 
 
 def test_too_small_a_device_is_said_before_loading_and_refused_after() -> None:
