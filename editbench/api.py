@@ -25,6 +25,7 @@ from editbench.engine.events import Event
 from editbench.engine.lock import holder
 from editbench.engine.plan import Plan
 from editbench.engine.store import Store
+from editbench.engine.timeline import Stretch, timeline
 from editbench.engine.wiring import plan_run
 from editbench.errors import ResultError, StoreError
 from editbench.loading import config_of, load_config
@@ -47,6 +48,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "RunResult",
+    "Stretch",
     "available",
     "categories",
     "compare",
@@ -65,6 +67,7 @@ __all__ = [
     "schema",
     "score",
     "score_config",
+    "timeline",
     "write_report",
     "write_schema",
 ]

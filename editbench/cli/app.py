@@ -111,12 +111,18 @@ def run(
 def plan(settings: Settings, *, as_json: AsJson = False, screen: Screen) -> None:
     """Show what a run would do: swaps, memory, disk and time. Loads no model."""
     from editbench.api import plan as make_plan
+    from editbench.api import timeline
+    from editbench.cli.timeline import draw
 
     made = make_plan(settings.load())
+    stretches = timeline(made)
     if as_json:
-        print_json(made.as_json())
-    else:
-        print(made.describe())
+        print_json(made.as_json() | {"timeline": [stretch._asdict() for stretch in stretches]})
+        return
+    print(made.describe())
+    out = screen.out
+    for line in draw(stretches, width=out.width, ascii_only=out.encoding == "ascii"):
+        out.print(line, soft_wrap=True)
 
 
 RUNNING, LOOKING, KEEPING = "Run", "Look at runs", "Set up and look after"

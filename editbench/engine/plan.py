@@ -50,6 +50,8 @@ class Plan:
     hosting: Hosting
     streamed: tuple[Role, ...] = ()  #: models that are larger than the device
     reasons: tuple[str, ...] = field(default=())
+    loads: tuple[tuple[str, int], ...] = ()  #: models and bytes to the device, in order
+    costs: Costs = field(default_factory=Costs)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -220,6 +222,8 @@ def make_plan(
         hosting=hosting,
         streamed=tuple(streamed),
         reasons=(*why, *reasons),
+        loads=tuple(loads),
+        costs=costs,
     )
 
 
