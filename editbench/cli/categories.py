@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from editbench.cli.shapes import bar, grid, table
+from editbench.cli.shapes import Bar, grid, table
 from editbench.cli.state import Category, State
 from editbench.cli.text import inert, mean_and_margin
 
@@ -39,9 +39,9 @@ def _category_cells(name: str, category: Category, *, full: bool) -> list[Render
     return [
         inert(name),
         f"{category.edited}/{category.total}",
-        bar(category.edited, category.total, BAR),
+        Bar(category.edited, category.total, BAR),
         f"{category.scored}/{category.total}",
-        bar(category.scored, category.total, BAR),
+        Bar(category.scored, category.total, BAR),
         *([str(category.failed)] if full else []),
         _mean(category),
     ]

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from editbench.cli.categories import categories, short_categories
 from editbench.cli.phases import marker, phases, swaps
-from editbench.cli.shapes import bar, grid, two_sides
+from editbench.cli.shapes import Bar, grid, two_sides
 from editbench.cli.state import Line, State
 from editbench.cli.text import counted, duration, inert, of_bytes, plain
 from editbench.cli.thumbnails import Pair
@@ -179,7 +179,7 @@ def _overall(state: State, width: int, *, short: bool = False) -> RenderableType
     line.add_column(width=3)
     line.add_column(width=room)
     line.add_column(justify="right", ratio=1, no_wrap=True, overflow="ellipsis")
-    line.add_row("all", bar(state.share, 1.0, room), Text(text))
+    line.add_row("all", Bar(state.share, 1.0, room), Text(text))
     return line
 
 
@@ -215,7 +215,7 @@ def _meter(name: str, used: int, limit: int, width: int) -> RenderableType:
     meter.add_column(no_wrap=True, overflow="ellipsis")
     # A device is meant to be full; a full host or disk is a reason to look.
     style = "red" if limit and used > 0.95 * limit and name in ("host", "spill") else "cyan"
-    meter.add_row(inert(name), *([bar(used, limit, room, style)] if room else []), Text(text))
+    meter.add_row(inert(name), *([Bar(used, limit, room, style)] if room else []), Text(text))
     return meter
 
 
@@ -229,7 +229,7 @@ def _resident(state: State, width: int) -> RenderableType:
         if not state.doing.done or room < 4:
             return inert(text)
         line = Table.grid(padding=(0, 1, 0, 0))
-        line.add_row(bar(state.doing.done, state.doing.bytes, room), inert(text))
+        line.add_row(Bar(state.doing.done, state.doing.bytes, room), inert(text))
         return line
     models = _models(state)
     if state.until_swap is None:

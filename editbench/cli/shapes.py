@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.table import Table
@@ -27,15 +28,34 @@ class Sparkline(NamedTuple):
         yield Segment(text[-options.max_width :])
 
 
-def bar(done: float, total: float, width: int, style: str = "cyan") -> ProgressBar:
-    """Return a bar that is full, and green, at ``total``."""
-    return ProgressBar(
-        total=max(1, total),
-        completed=min(done, total),
-        width=width,
-        complete_style=style,
-        finished_style="green" if style == "cyan" else style,
-    )
+class Bar(NamedTuple):
+    """A bar that is full at ``total``; what is missing is told by its shape, not by color alone."""
+
+    done: float
+    total: float
+    width: int
+    style: str = "cyan"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        total = max(1, self.total)
+        done = min(self.done, self.total)
+        finished = "green" if self.style == "cyan" else self.style
+        if options.ascii_only:
+            filled = int(self.width * done / total)
+            style = console.get_style(finished if done >= total else self.style)
+            yield Segment("#" * filled, style)
+            yield Segment("." * (self.width - filled))
+        else:
+            yield ProgressBar(
+                total=total,
+                completed=done,
+                width=self.width,
+                complete_style=self.style,
+                finished_style=finished,
+            )
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.width, self.width)
 
 
 def grid(width: int) -> Table:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from editbench.cli.dashboard import FOLLOWING, fit, view
-from editbench.cli.shapes import Sparkline
+from editbench.cli.shapes import Bar, Sparkline
 from editbench.cli.state import fold
 from editbench.engine.events import Advanced, Event, Loaded, PhaseStarted, Stopping, Swapping
 from tests.cli.builders import a_run, drawn, in_parts, runs, started, state_after
@@ -141,6 +141,15 @@ def test_an_ascii_terminal_gets_ascii_bars_and_rules() -> None:
     lines = drawn(view(plain, 80, 23), 80, ascii_only=True)
     bars = [line for line in lines if line.startswith(("all", "---", "a "))]
     assert bars and all("━" not in line and "─" not in line for line in bars)
+
+
+def test_a_bar_shows_its_share_without_color() -> None:
+    assert drawn(Bar(1, 2, 8), 8) == ["━━━━"]
+    assert [drawn(Bar(n, 4, 8), 8, ascii_only=True) for n in (0, 2, 4)] == [
+        ["........"],
+        ["####...."],
+        ["########"],
+    ]
 
 
 def test_a_sparkline_shows_a_change_of_pace_and_has_an_ascii_form() -> None:
