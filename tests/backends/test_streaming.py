@@ -6,53 +6,27 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from editbench.backends import registry, streaming
+from editbench.backends import streaming
 from editbench.backends.streaming import Piece
-from editbench.engine.protocols import EditRequest, Question
 from editbench.errors import BackendError
-from editbench.suites.rubrics import load_rubric
 from tests.backends.aligned import BOUNDARY, place
+from tests.backends.answers import answer, budgets, make
 
 CPU = torch.device("cpu")
 EDITORS = ["tiny/qwen-image-edit", "tiny/flux-kontext", "tiny/instruct-pix2pix"]
 JUDGES = ["tiny/qwen3-vl", "tiny/qwen3-vl-moe", "tiny/llava"]
-SOURCE = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
 
 
 @pytest.fixture(autouse=True)
 def _home(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
-
-
-def make(model: str, **settings: Any) -> Any:
-    kind: Any = "editor" if model in EDITORS else "judge"
-    use = "diffusers" if model in EDITORS else "transformers"
-    return registry.make(kind, use, {"model": model, **settings})
-
-
-def answer(model: Any) -> object:
-    if hasattr(model, "edit"):
-        request = EditRequest("a", (SOURCE,), "Make it brighter.", 7)
-        return [edit.tobytes() for edit in model.edit([request], stop=lambda: False)]
-    prompt = load_rubric("default").prompt("physical", "Make it brighter.")
-    question = Question("a", (SOURCE, SOURCE), prompt.system, prompt.user, prompt.contract)
-    return model.ask([question], stop=lambda: False)
-
-
-def budgets(model: Any) -> list[int]:
-    """The smallest, in steps of a hundredth of the model, and the largest at which it streams."""
-    steps = (model.footprint * share // 100 for share in range(1, 100))
-    possible = [budget for budget in steps if model.streaming(budget)]
-    return [possible[0], possible[-1]]
 
 
 @pytest.mark.parametrize("name", EDITORS + JUDGES)
