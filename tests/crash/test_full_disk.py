@@ -36,7 +36,7 @@ def test_on_a_disk_that_is_too_small_a_run_stops_and_goes_on_with_more(
     session = place.finish()
     assert session.code == FULL
     assert 0 < session.count("edit") == session.count("score") < len(undisturbed.announced)
-    assert re.search(r"to go on: editbench run \S+/run.toml", session.err)
+    assert re.search(r"to go on: editbench resume \S+", session.err)
     assert f"{session.count('edit')} of 24 edits and" in session.err
     again = place.finish()  # there is a little more room, now that the first one's log is folded in
     assert again.code == FULL
