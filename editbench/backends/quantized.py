@@ -121,13 +121,14 @@ def _skeletons(path: Path) -> Iterator[tuple[str, Any]]:
         found: Any = getattr(transformers if library == "transformers" else diffusers, name, None)
         if not hasattr(found, "from_pretrained") or not (folder / "config.json").is_file():
             continue
-        if "quantization_config" in checkpoints.read_json(folder / "config.json"):
+        if checkpoints.is_quantized(folder):
             continue
         with loading(path.name), init_empty_weights():
             if library == "transformers":
-                yield folder.name, found(transformers.AutoConfig.from_pretrained(folder))
+                model = found(transformers.AutoConfig.from_pretrained(folder))
             else:
-                yield folder.name, found.from_config(found.load_config(folder))
+                model = found.from_config(found.load_config(folder))
+        yield folder.name, model
 
 
 def _quantized_parts(parts: Mapping[str, object]) -> list[str]:

@@ -121,13 +121,16 @@ def stream_pipeline(
             stream_model(module, (), place, folder=folder / name)
         else:
             _align(module, place)
+            pinned = 0 if playing else _pinned_bytes(module)
+            fits = pinned <= host
+            host -= pinned * fits
             apply_group_offloading(
                 module,
                 onload_device=place,
                 offload_type="leaf_level",
                 use_stream=not playing,
                 record_stream=not playing,
-                low_cpu_mem_usage=_pinned(module) > host,
+                low_cpu_mem_usage=not fits,
                 offload_to_disk_path=str(folder / name) if playing else None,
             )
 
@@ -166,6 +169,6 @@ def _align(module: Any, place: torch.device) -> None:
             parameter.data = parameter.data.clone()
 
 
-def _pinned(module: Any) -> int:
+def _pinned_bytes(module: Any) -> int:
     """Return the bytes of a pinned copy: torch rounds each tensor up to a power of two."""
     return sum(1 << (tensor.nbytes - 1).bit_length() for tensor in module.parameters())
