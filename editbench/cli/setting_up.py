@@ -47,6 +47,7 @@ rubric = "default"              # or a TOML file with your own
 device = "auto"                 # cuda:0, mps, cpu
 # device_budget = "90%"         # of the device
 # host = "8GB"                  # decoded images kept in RAM
+# weights = "40GB"              # weights kept in RAM beside the device; the rest is on disk
 # spill = "50GB"                # edits on disk
 # folder = "store"              # where they lie; shared by all runs
 
