@@ -22,7 +22,7 @@ editbench measures how well image-editing models follow instructions.
 
   editbench demo           run the built-in suite: tiny models, no download
   editbench init           write a commented run.toml to start from
-  editbench plan run.toml  see what a run would load, swap and store, and for how long
+  editbench plan           see what a run would load, swap and store
 
 All commands: editbench --help
 """
@@ -102,9 +102,11 @@ def run(
     from editbench.cli.running import carry_out
 
     config = settings.load()
-    is_chosen = settings.file or settings.suite
-    if not is_chosen and config.suite.path == "demo" and not watch.quiet:
-        say(screen.err, "note", "running the built-in demo; editbench init writes a run file")
+    if not (settings.file or settings.suite or watch.quiet):
+        if file := settings.run_file():
+            say(screen.err, "note", f"running {file}")
+        elif config.suite.path == "demo":
+            say(screen.err, "note", "running the built-in demo; editbench init writes a run file")
     return carry_out(config, screen, watch)
 
 

@@ -58,6 +58,7 @@ def categories(ctx: typer.Context) -> Iterable[str]:
     suite = ctx.params.get("suite")
     language = ctx.params.get("language")
     if suite is None:
-        config = load_config(ctx.params.get("file"))
+        here = Path("run.toml") if Path("run.toml").is_file() else None
+        config = load_config(ctx.params.get("file") or here)
         suite, language = config.suite.path, language or config.suite.language
     return categories(suite, language=language or "en")

@@ -81,7 +81,10 @@ class Settings:
 
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN.toml", help="Run file; without one, the built-in demo."),
+        typer.Argument(
+            metavar="RUN.toml",
+            help="Run file; without one, the run.toml that is here, else the built-in demo.",
+        ),
     ] = None
     suite: Annotated[
         str | None,
@@ -235,10 +238,14 @@ class Settings:
 
         with private_stdout():  # a backend of one's own may print while it is imported
             return load_config(
-                self.file,
+                self.run_file(),
                 settings=[*self.from_environment(), *self.explicit_settings()],
                 overrides=self.overrides(),
             )
+
+    def run_file(self) -> Path | None:
+        """Return the file that is named, or else the one that ``editbench init`` writes here."""
+        return self.file or (Path("run.toml") if Path("run.toml").is_file() else None)
 
     def overrides(self) -> dict[str, Any]:
         """Return what the flags say, nested as in a run file."""

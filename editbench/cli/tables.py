@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -105,8 +106,11 @@ def _said(value: object) -> str:
 def listing(rows: Iterable[Mapping[str, object]], *columns: str) -> Table:
     """Return rows of text under their names."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    rows = list(rows)
     for name in columns:
-        table.add_column(name, overflow="fold")
+        # Of the first column, names that are to be typed again, nothing is cut.
+        longest = max((cell_len(str(row.get(name, ""))) for row in rows), default=0)
+        table.add_column(name, overflow="fold", min_width=longest * (name == columns[0]))
     for row in rows:
         table.add_row(*(inert(row.get(name, "")) for name in columns))
     return table

@@ -186,6 +186,18 @@ def test_the_python_api_scores_again(place: Path) -> None:
     assert new.name == "again" and new.summary["overall"]["pairs"] == 2
 
 
+def test_the_run_file_that_init_writes_is_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("init").exit_code == 0
+    with Path("run.toml").open("a") as file:
+        file.write('name = "mine"\n')  # the last table is [run]
+    result = invoke("run", "-n", "1", "-c", "causal")
+    assert result.exit_code == 0 and "note: running run.toml" in result.stderr
+    assert only_run().name == "mine"
+
+
 def test_the_demo_is_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDITBENCH_SPILL_DIR", "elsewhere")  # of no effect on the demo
