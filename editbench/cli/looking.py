@@ -21,7 +21,8 @@ from editbench.errors import ResultError
 if TYPE_CHECKING:
     from editbench.api import RunResult
 
-COLUMNS = ("run", "state", "suite", "editor", "judge", "scored", "mean")  #: of a list of runs
+#: Of a list of runs. A narrow terminal cuts the last ones off, which the names repeat.
+COLUMNS = ("run", "state", "scored", "mean", "suite", "editor", "judge")
 
 
 def runs(out: Path) -> list[dict[str, str]]:
@@ -36,9 +37,9 @@ def _cells(result: RunResult) -> tuple[str, ...]:
     return (
         result.name,
         "finished",
-        *(summary[key] for key in ("suite", "editor", "judge")),
         f"{overall.n}/{overall.n + overall.failed}",
         mean_and_margin(overall.mean, overall.margin),
+        *(summary[key] for key in ("suite", "editor", "judge")),
     )
 
 
