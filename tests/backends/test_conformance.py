@@ -15,7 +15,11 @@ from editbench.records import Reply
 from editbench.testing import ScriptedEditor, ScriptedJudge, check_editor, check_judge
 
 
-@pytest.mark.parametrize("model", tiny.EDITORS)
+PLUS = "tiny/qwen-image-edit-plus"  # the same code as its sibling's, and the longest of them
+EDITORS = [pytest.param(m, marks=[pytest.mark.slow] * (m == PLUS)) for m in tiny.EDITORS]
+
+
+@pytest.mark.parametrize("model", EDITORS)
 def test_the_diffusers_editor_keeps_every_promise(built: Path, model: str) -> None:
     check_editor(registry.make("editor", "diffusers", {"model": model}))
 

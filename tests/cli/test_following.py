@@ -17,6 +17,9 @@ EDITBENCH = [sys.executable, "-m", "editbench"]
 ROOT = Path(__file__).parents[2]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def place(tmp_path: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editbench.engine import devices
@@ -430,6 +430,7 @@ def test_buffers_of_a_later_model_take_their_room_from_the_region() -> None:
     assert model.table.sum() == 20_000
 
 
+@settings(max_examples=30)
 @given(copy=st.integers(1, 22), damage=st.integers(0, 22), stop=st.integers(1, 30))
 def test_whatever_fails_in_a_swap_is_said_and_the_next_attempt_works(
     copy: int, damage: int, stop: int
