@@ -14,7 +14,6 @@ from editbench.engine.protocols import EditRequest, Question, Stop, Streaming
 from editbench.records import Reply
 from editbench.testing import ScriptedEditor, ScriptedJudge, check_editor, check_judge
 
-
 PLUS = "tiny/qwen-image-edit-plus"  # the same code as its sibling's, and the longest of them
 EDITORS = [pytest.param(m, marks=[pytest.mark.slow] * (m == PLUS)) for m in tiny.EDITORS]
 
