@@ -29,7 +29,7 @@ def small(
         return None
     pair = ledger.pair(index)
     images = [load_images(pair)[0], found[1]]
-    copies = [image.copy() for image in images]  # those in the read cache stay as they are
+    copies = [image.copy() for image in images]  # others hold the same ones
     for image in copies:
         image.thumbnail((longest, longest))
     return Pictures(pair.id, *copies)

@@ -1,10 +1,9 @@
-"""Edits: every one on disk, the latest also in RAM up to a limit in bytes."""
+"""Edits: every one on disk, and those that nobody has read yet also in RAM, up to a limit."""
 
 from __future__ import annotations
 
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -56,12 +55,15 @@ class Spill:
     ) -> None:
         """Keep at most ``host_limit`` bytes of decoded pixels in RAM; 0 keeps none.
 
+        What is there stays until it is read, once: edits are scored in the order in which they were
+        made, so that making room for new ones would let go of each just before its turn.
+
         ``auto`` chooses by how long edits take and what room the store has for so many ``edits``.
         """
         fixed = None if codec == "auto" else codec
         self._choice = CodecChoice(fixed, room=lambda: store.room() // edits)
         self._store = store
-        self._recent = _Recent(host_limit)
+        self._unread = _Unread(host_limit)
 
     def put(
         self, key: str, image: Image, *, seconds: float, provenance: Mapping[str, Json]
@@ -86,7 +88,7 @@ class Spill:
             return [self._settle(one) for one in made]
         edits = [_edit(row.key, row.header) for row in rows]
         for edit, row, one in zip(edits, rows, made, strict=True):
-            self._recent.put(edit, row, one.image)
+            self._unread.put(edit, row, one.image)
         return edits
 
     def _row(self, made: Made) -> Row:
@@ -123,16 +125,14 @@ class Spill:
 
         A damaged one is deleted and is not there any more. Raises ``StoreError``.
         """
-        recent = self._recent.get(key)
-        if recent is not None:
-            return recent
+        unread = self._unread.take(key)
+        if unread is not None:
+            return unread
         record = self._store.get(key)
         if record is None:
             return None
         edit = _edit(key, record.header)
-        image = _decoded(edit, record)
-        self._recent.put(edit, record, image)
-        return edit, image
+        return edit, _decoded(edit, record)
 
     def facts(self, key: str) -> Edit | None:
         """Return what is known of an edit without reading its image."""
@@ -173,12 +173,12 @@ class Spill:
 
     def drop(self, key: str) -> int:
         """Delete an edit and return the bytes freed on disk; 0 if there was none."""
-        self._recent.drop(key)
+        self._unread.drop(key)
         return self._store.delete(key)
 
     def stats(self) -> SpillStats:
         """Return the numbers of this moment."""
-        images, in_memory = self._recent.size()
+        images, in_memory = self._unread.size()
         return SpillStats(images, in_memory, self._store.used())
 
 
@@ -194,38 +194,32 @@ def _thumbnail(image: Image) -> bytes:
     return out.getvalue()
 
 
-class _Recent:
-    """The images used last, as raw bytes: those cannot be changed by who got an image."""
+class _Unread:
+    """Images by key, as raw bytes: those cannot be changed by who made an image."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[Edit, Encoded]] = OrderedDict()
+        self._kept: dict[str, tuple[Edit, Encoded]] = {}
 
-    def put(self, edit: Edit, stored: Row | Record, image: Image) -> None:
-        if image.width * image.height > self._limit:
-            return  # not worth making the bytes, of which a pixel mostly has several
-        raw = _encoded(edit, stored)
+    def put(self, edit: Edit, row: Row, image: Image) -> None:
+        if self._bytes + image.width * image.height > self._limit:
+            return  # not worth making the bytes, of which a pixel has one at least
+        raw = _encoded(edit, row)
         if raw.codec != "raw":
             raw = encode(image, "raw")
-        key, size = edit.key, len(raw.payload)
         with self._lock:
-            self._drop(key)
-            if size > self._limit:
-                return
-            while self._bytes + size > self._limit:
-                self._drop(next(iter(self._kept)))
-            self._kept[key] = edit, raw
-            self._bytes += size
+            self._drop(edit.key)
+            if self._bytes + len(raw.payload) <= self._limit:
+                self._kept[edit.key] = edit, raw
+                self._bytes += len(raw.payload)
 
-    def get(self, key: str) -> tuple[Edit, Image] | None:
+    def take(self, key: str) -> tuple[Edit, Image] | None:
         with self._lock:
-            if key not in self._kept:
-                return None
-            self._kept.move_to_end(key)
-            edit, raw = self._kept[key]
-        return edit, decode(raw)
+            found = self._kept.get(key)
+            self._drop(key)
+        return found and (found[0], decode(found[1]))
 
     def drop(self, key: str) -> None:
         with self._lock:
