@@ -104,7 +104,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             available=available,
             weights=editor.footprint + judge.footprint,
         )
-        # A quarter of the images' budget holds edits until they are scored, the rest those on the way.
+        # A quarter of the images' budget holds edits until they are scored.
         spill = Spill(
             store, host_limit=host // 4, codec=config.memory.codec, edits=max(1, len(suite))
         )
