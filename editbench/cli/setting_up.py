@@ -36,6 +36,7 @@ seed = 0
 use = "diffusers"               # editbench list editors
 # model = "Qwen/Qwen-Image-Edit"  # a Hub name or a folder; without one, a tiny random model
 # dtype = "bf16"
+# quantize = "nf4"              # or int8, fp8: fewer bytes; needs editbench[quantize]
 # args = { num_inference_steps = 28, true_cfg_scale = 4.0 }
 
 [judge]
@@ -49,7 +50,8 @@ device = "auto"                 # cuda:0, mps, cpu
 # host = "8GB"                  # decoded images kept in RAM
 # weights = "40GB"              # weights kept in RAM beside the device; the rest is on disk
 # spill = "50GB"                # edits on disk
-# folder = "store"              # where they lie; shared by all runs
+# keep = "until-scored"         # of an edit once it is scored: all, thumbnails, nothing
+# folder = "store"              # where edits lie; shared by all runs
 
 [run]
 out = "runs"
