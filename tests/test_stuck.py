@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 PATIENCE = 3.0  #: seconds from the second Ctrl-C to the end of the process
 PLUGIN = """
+import sys
 import time
 from pydantic import BaseModel
 from editbench.testing import ScriptedEditor
@@ -25,6 +24,7 @@ class Editor(ScriptedEditor):
 
     def edit(self, requests, *, stop):
         if requests[0].pair_id == STUCK:
+            print("stuck", file=sys.stderr, flush=True)
             time.sleep(30)
         return super().edit(requests, stop=stop)
 """
@@ -42,14 +42,11 @@ def test_the_second_ctrl_c_ends_a_run_whose_step_is_stuck(tmp_path: Path) -> Non
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if json.loads(line)["event"] == "edit":
-                break
-        time.sleep(0.5)
-        os.kill(process.pid, signal.SIGINT)
-        time.sleep(0.5)
-        os.kill(process.pid, signal.SIGINT)
+        assert process.stdout is not None and process.stderr is not None
+        assert any(line == "stuck\n" for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        assert any(json.loads(line)["event"] == "stopping" for line in process.stdout)
+        process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "to continue" in err and "1 of 15 edits" in err
