@@ -1,4 +1,4 @@
-"""Runs on a device that holds the largest part of the editor, and not all of it."""
+"""Runs on a device that holds the largest component of the editor, and not all of it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from editbench.errors import DoesNotFit, Stopped, StoreFull
 from tests import struck
 from tests.runs import TINY, Made, make, pairs, places, results
 
-PARTS = ("encode", "denoise", "decode")
-#: bytes; Kontext has 672 kB, its largest part 358 kB, and the judge 638 kB
+PARTS = ("prompts", "sources", "denoise", "decode")
+#: bytes; Kontext has 672 kB, its largest part 314 kB, and the judge 638 kB
 SMALL: dict[str, Any] = {"memory": {"device_budget": "660kB"}}
 STRUCK: dict[str, Any] = {
     "editor": {"use": f"{struck.__file__}:Editor", "model": "tiny/flux-kontext"}
@@ -70,18 +70,23 @@ def test_parts_need_only_the_largest_and_find_what_the_whole_finds(
 ) -> None:
     suite = pairs(tmp_path / "x", NAMES)
     editor = {"editor": {"model": model}}
-    # 731 kB: the text encoder and the VAE with their buffers; all modules have 1.1 MB.
-    small = {"memory": {"device_budget": "740kB"}}
+    # The largest component and the judge have 638 kB each with all buffers; all modules 1.1 MB.
+    small = {"memory": {"device_budget": "640kB"}}
     made = make(tmp_path / "parts", suite, editor, small)
     plan = planned(made)
     (ended,) = [event for event in made.events if isinstance(event, RunEnded)]
-    assert (plan.placement, plan.swaps, ended.swaps) == ("in parts", 2, 2)
+    assert (plan.placement, plan.swaps, ended.swaps) == ("in parts", 3, 3)
     phases = [event.part for event in made.events if isinstance(event, PhaseStarted)]
     assert phases == [*PARTS, ""]
-    assert all(e.device_used <= 740_000 for e in made.events if isinstance(e, Memory))
+    assert all(e.device_used <= 640_000 for e in made.events if isinstance(e, Memory))
     # Each module goes to the device once; the VAE stays beside the transformer.
     moves = [(e.old.split()[-1:], e.bytes) for e in made.events if isinstance(e, Swapped)]
-    assert moves == [([], 635_904 + 93_184), (["encode"], 372_224), (["decode"], 637_952)]
+    assert moves == [
+        ([], 635_904),
+        (["prompts"], 93_184),
+        (["sources"], 372_224),
+        (["decode"], 637_952),
+    ]
     assert states(tmp_path / "parts") == []
 
     whole = make(tmp_path / "whole", suite, editor)
@@ -96,7 +101,7 @@ def test_a_device_for_no_part_is_refused_with_the_bytes_of_the_largest(tmp_path:
     with pytest.raises(DoesNotFit) as caught:
         api.plan(api.load_config(overrides=layers))
     (way,) = [way for way in caught.value.problems if "in parts" in way]
-    assert "358 kB for the largest, does not fit" in way
+    assert "314 kB for the largest, does not fit" in way
 
 
 def test_scores_come_while_edits_are_decoded_if_the_judge_needs_no_device(tmp_path: Path) -> None:
@@ -107,9 +112,9 @@ def test_scores_come_while_edits_are_decoded_if_the_judge_needs_no_device(tmp_pa
     events: list[Event] = []
     made = Made(api.run(api.load_config(overrides=config), on_event=events.append), events)
     phases = [(event.phase, event.part) for event in made.events if isinstance(event, PhaseStarted)]
-    assert phases[:2] == [("edit", "encode"), ("edit", "denoise")]
-    assert sorted(phases[2:]) == [("edit", "decode"), ("score", "")]
-    assert (planned(made).swaps, made.count("score"), made.events[-1].swaps) == (1, 3, 1)
+    assert phases[:3] == [("edit", part) for part in PARTS[:3]]
+    assert sorted(phases[3:]) == [("edit", "decode"), ("score", "")]
+    assert (planned(made).swaps, made.count("score"), made.events[-1].swaps) == (2, 3, 2)
 
 
 def test_a_disk_for_few_states_makes_several_phase_batches(tmp_path: Path) -> None:
@@ -119,7 +124,7 @@ def test_a_disk_for_few_states_makes_several_phase_batches(tmp_path: Path) -> No
     assert planned(whole).batches == 1
     made = make(tmp_path / "b", *layers, {"memory": {"spill": "530kB"}})
     assert planned(made).batches > 1
-    assert made.events[-1].swaps == planned(made).swaps == 3 * planned(made).batches - 1
+    assert made.events[-1].swaps == planned(made).swaps == 4 * planned(made).batches - 1
     assert results(made.result.folder) == results(whole.result.folder)
 
 
@@ -138,11 +143,13 @@ def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
     (event,) = [event for event in failed.events if isinstance(event, Failed)]
     assert (event.pair, event.phase, event.state) == ("bee", "edit", "edit_failed")
     assert [item["state"] for item in failed.items().values()].count("ok") == 2
-    assert len(states(tmp_path / "twice")) == (part != "encode")
+    assert len(states(tmp_path / "twice")) == (part != PARTS[0])
 
     mended = make(tmp_path / "twice", suite, STRUCK, SMALL, {"run": {"name": "trial"}})
     assert mended.items() == quiet.items()
-    assert [pair for pair, _ in advanced(mended.events)] == ["bee"] * (2 - PARTS.index(part))
+    assert [pair for pair, _ in advanced(mended.events)] == ["bee"] * (
+        len(PARTS) - 1 - PARTS.index(part)
+    )
     assert states(tmp_path / "twice") == []
 
 
@@ -152,9 +159,9 @@ def test_a_part_that_runs_out_of_memory_gets_more_of_the_device(
     suite = pairs(tmp_path / "x", NAMES)
     strikes = [f"{part}:bee:oom" for part in PARTS]
     made = make(tmp_path / "loud", suite, STRUCK, SMALL, {"editor": {"strike": strikes}})
-    assert (made.count("retry"), made.count("failed")) == (3, 0)
+    assert (made.count("retry"), made.count("failed")) == (len(PARTS), 0)
     assert made.items() == quiet.items()
-    assert made.events[-1].swaps == planned(made).swaps == 2
+    assert made.events[-1].swaps == planned(made).swaps == 3
 
 
 def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does_the_rest(
@@ -192,17 +199,18 @@ def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
                     await run.wait()
 
     async def watch(run: api.Run) -> None:
-        while not any(event.kind == ("edit" if part == "decode" else "part") for event in events):
+        while not any(
+            event.kind == "edit" or isinstance(event, Advanced) and event.part == part
+            for event in events
+        ):
             await anyio.sleep(0)
-            if part != "encode" and any(e.kind == "phase" and e.part != part for e in events):
-                break
         run.stop(now=now)
 
     anyio.run(stopped)
     made = make(tmp_path / "loud", suite, SMALL)
     assert results(made.result.folder) == results(quiet.result.folder)
     done = advanced([*events, *made.events])
-    assert set(done.values()) == {1} and len(done) == 2 * len(NAMES)
+    assert set(done.values()) == {1} and len(done) == len(PARTS[:-1]) * len(NAMES)
     assert states(tmp_path / "loud") == []
 
 
@@ -220,7 +228,11 @@ def test_a_damaged_state_costs_its_pair_a_new_beginning(quiet: Made, tmp_path: P
     made = make(tmp_path / "loud", suite, STRUCK, SMALL, named)
     notices = [event.message for event in made.events if isinstance(event, Notice)]
     assert sum("it will be made again" in text for text in notices) == 2
-    assert Counter(part for _, part in advanced(made.events)) == {"encode": 2, "denoise": 3}
+    assert Counter(part for _, part in advanced(made.events)) == {
+        "prompts": 2,
+        "sources": 2,
+        "denoise": 3,
+    }
     assert made.items() == quiet.items() and states(tmp_path / "loud") == []
 
 
@@ -237,7 +249,7 @@ def test_states_are_of_no_use_to_other_libraries_and_removed_with_their_edit(
         store.delete(key)
         store.add(key, {**record.header, "form": "of last year"}, record.payload)
     made = make(tmp_path, suite, STRUCK, SMALL, {"run": {"name": "trial"}})
-    assert advanced(made.events) == {("ant", "encode"): 1, ("ant", "denoise"): 1}
+    assert advanced(made.events) == {("ant", part): 1 for part in PARTS[:-1]}
     assert states(tmp_path) == []
 
     make(tmp_path / "b", suite, STRUCK, SMALL, named)

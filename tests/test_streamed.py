@@ -14,7 +14,7 @@ from editbench.engine.events import Event, Loaded, Memory, Planned, RunEnded
 from editbench.errors import DoesNotFit
 from tests.runs import TINY, Made, make, pairs, places, results
 
-#: bytes: Kontext has 672 kB, its largest part 358 kB, and the judge 638 kB
+#: bytes: Kontext has 672 kB, its largest part 314 kB, and the judge 638 kB
 #: 512 kB (651 kB aligned), without parts, and 889 kB
 OTHERS: dict[str, Any] = {
     "editor": {"model": "tiny/instruct-pix2pix"},

@@ -145,7 +145,7 @@ class DiffusersEditor:
         if self._checkpoint.class_name not in apart.METHODS:
             return ()
         sizes = self._checkpoint.module_footprints
-        return [Part(part, apart.modules_of(part, sizes)) for part in apart.PARTS]
+        return [Part(name, modules) for name, modules in apart.parts_of(sizes).items()]
 
     @property
     def state_form(self) -> str:
@@ -158,9 +158,9 @@ class DiffusersEditor:
         with self._at_work(f"running {part}"):
             keywords = self._keywords([request])
             self._heed(stop, keywords)
-            if part == apart.ENCODE:
-                return apart.encode(self._pipeline, keywords)
-            return apart.denoise(self._pipeline, keywords, state)
+            if part == apart.DENOISE:
+                return apart.denoise(self._pipeline, keywords, state)
+            return apart.encode(self._pipeline, keywords, state, part)
 
     def finish_parts(self, request: EditRequest, state: bytes, *, stop: Stop) -> Image:
         with self._at_work("decoding"):

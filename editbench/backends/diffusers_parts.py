@@ -15,7 +15,7 @@ from typing import Any
 from editbench.errors import BackendError
 
 FORM = 1  #: raise it when a state would be read in another way
-ENCODE, DENOISE, DECODE = PARTS = ("encode", "denoise", "decode")
+PROMPTS, SOURCES, ENCODE, DENOISE, DECODE = "prompts", "sources", "encode", "denoise", "decode"
 
 #: The methods that do all that comes before the loop over the steps, in the order of their first
 #: calls, for classes shown to give the same edits in parts. The last one is called once, and the
@@ -30,20 +30,30 @@ _DENOISER = "transformer"
 Answers = dict[str, list[Any]]  #: what each method returned, call after call
 
 
-def modules_of(part: str, names: Mapping[str, int]) -> dict[str, int]:
-    """Return those of a pipeline's modules, with their bytes, that a part needs."""
-    needed: Mapping[str, Callable[[str], bool]] = {
-        ENCODE: lambda name: name != _DENOISER,
-        DENOISE: lambda name: name == _DENOISER,
-        DECODE: lambda name: name == _DECODER,
-    }
-    return {name: size for name, size in names.items() if needed[part](name)}
+def parts_of(names: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return the parts in order, each with those of a pipeline's modules, in bytes, that it needs.
+
+    Prompts and sources are encoded in one part, unless the device would have to be larger for it.
+    """
+    denoiser, coder = ({name: names[name]} for name in (_DENOISER, _DECODER))
+    others = {name: size for name, size in names.items() if name not in denoiser | coder}
+    if sum(others.values()) + names[_DECODER] <= max(names.values()):
+        first = {ENCODE: others | coder}
+    else:
+        first = {PROMPTS: others, SOURCES: coder}
+    return {**first, DENOISE: denoiser, DECODE: coder}
 
 
-def encode(pipeline: Any, keywords: Mapping[str, Any]) -> bytes:
-    """Return the state before the first step: prompts and sources encoded, the noise drawn."""
-    *_, last = methods = METHODS[type(pipeline).__name__]
-    answers: Answers = {name: [] for name in methods}
+def encode(pipeline: Any, keywords: Mapping[str, Any], state: bytes, part: str) -> bytes:
+    """Return the state after a part that comes before the first step.
+
+    By then prompts are encoded, or sources are and the noise is drawn, or both.
+    """
+    methods = METHODS[type(pipeline).__name__]
+    *earlier, last = methods
+    answers = unpack(state, pipeline) if state else {}
+    noted = {PROMPTS: earlier, SOURCES: [last], ENCODE: methods}[part]
+    answers |= {name: [] for name in noted}
 
     def noting(name: str) -> Callable[..., Any]:
         method = getattr(pipeline, name)
@@ -56,7 +66,11 @@ def encode(pipeline: Any, keywords: Mapping[str, Any]) -> bytes:
 
         return call
 
-    with _replaced(pipeline, {name: noting(name) for name in methods}):
+    def leave(*args: Any, **kwargs: Any) -> Any:
+        raise _Done
+
+    replaced = {last: leave, **_answering(answers), **{name: noting(name) for name in noted}}
+    with _replaced(pipeline, replaced):
         try:
             pipeline(**keywords)
         except _Done:

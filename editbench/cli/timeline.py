@@ -52,6 +52,8 @@ def _said(stretch: Stretch) -> str:
         return f"  {stretch.kind:<6}{stretch.what}"
     if stretch.kind == "both":
         work = f"{stretch.items} edits and scores"
+    elif stretch.what:
+        work = f"{stretch.what} {stretch.items}"
     else:
-        work = counted(stretch.items, stretch.what or stretch.kind)
+        work = counted(stretch.items, stretch.kind)
     return f"{stretch.batch} {stretch.kind:<6}{work}"

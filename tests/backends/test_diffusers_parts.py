@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from editbench.errors import Stopped
 
 from .pictures import go_on, noise, request
 
+FINE, COARSE = ("prompts", "sources", "denoise"), ("encode", "denoise")  #: and then decode
 QWEN, PLUS, KONTEXT = "tiny/qwen-image-edit", "tiny/qwen-image-edit-plus", "tiny/flux-kontext"
 
 
@@ -25,10 +26,10 @@ def loaded(model: str, **args: Any) -> DiffusersEditor:
     return made
 
 
-def in_parts(editor: DiffusersEditor, asked: EditRequest) -> Any:
+def in_parts(editor: DiffusersEditor, asked: EditRequest, parts: Sequence[str] = FINE) -> Any:
     state = b""
-    for part in editor.parts[:-1]:
-        state = editor.run_part(part.name, asked, state, stop=go_on)
+    for part in parts:
+        state = editor.run_part(part, asked, state, stop=go_on)
     return editor.finish_parts(asked, state, stop=go_on)
 
 
@@ -50,12 +51,15 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("parts", [FINE, COARSE], ids="-".join)
 @pytest.mark.parametrize("case", CASES)
-def test_an_edit_in_parts_equals_the_whole_pipelines(built: Path, case: str) -> None:
+def test_an_edit_in_parts_equals_the_whole_pipelines(
+    built: Path, case: str, parts: Sequence[str]
+) -> None:
     model, args, asked = CASES[case]
     editor = loaded(model, **args)
     whole = editor.edit([asked], stop=go_on)[0]
-    made = in_parts(editor, asked)
+    made = in_parts(editor, asked, parts)
     assert made.size == whole.size and made.tobytes() == whole.tobytes()
 
 
@@ -89,8 +93,25 @@ def test_each_part_runs_no_module_but_its_own(built: Path, model: str) -> None:
         else:
             state = editor.run_part(part.name, asked, state, stop=go_on)
         assert used == set(part.modules)
+    assert [part.name for part in editor.parts] == [*FINE, "decode"]
     names = {name for part in editor.parts for name in part.modules}
     assert names == set(editor.modules())
+
+
+def test_prompts_and_sources_are_encoded_at_once_unless_that_takes_a_larger_device() -> None:
+    real = {"text_encoder": 16_584, "transformer": 40_861, "vae": 254}  # Qwen-Image-Edit, MB
+    assert apart.parts_of(real) == {
+        "encode": {"text_encoder": 16_584, "vae": 254},
+        "denoise": {"transformer": 40_861},
+        "decode": {"vae": 254},
+    }
+    quantized = real | {"transformer": 16_700}
+    assert apart.parts_of(quantized) == {
+        "prompts": {"text_encoder": 16_584},
+        "sources": {"vae": 254},
+        "denoise": {"transformer": 16_700},
+        "decode": {"vae": 254},
+    }
 
 
 def test_the_parts_modules_have_their_true_bytes(built: Path) -> None:
