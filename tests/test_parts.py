@@ -200,7 +200,7 @@ def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
 
     async def watch(run: api.Run) -> None:
         while not any(
-            event.kind == "edit" or isinstance(event, Advanced) and event.part == part
+            event.kind == "edit" or (isinstance(event, Advanced) and event.part == part)
             for event in events
         ):
             await anyio.sleep(0)
