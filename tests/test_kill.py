@@ -52,7 +52,7 @@ def killed(folder: Path, *more: str, after: int, chance: random.Random) -> int:
     return edits + sum('"event": "edit"' in line for line in rest)
 
 
-#: of the device, and so many events of a run on it: the largest component and the judge have 638 kB each
+#: of the device, and so many events of a run on it; the largest component has 638 kB
 BUDGETS = {"whole": ((), 34), "in parts": (("--device-budget", "640kB"), 66)}
 
 
