@@ -137,7 +137,7 @@ def _saved(image: Image, codec: Codec) -> bytes:
         _load_jxl()
         # ``lossless_jpeg``, or an image opened from a JPEG is saved as its file says.
         image.save(
-            out, "JXL", lossless=True, effort=1, num_threads=1, lossless_jpeg=False,
+            out, "JXL", lossless=True, effort=1, num_threads=0, lossless_jpeg=False,
             exif=b"", xmp=b"",
         )  # fmt: skip
     else:
@@ -149,12 +149,13 @@ def _saved(image: Image, codec: Codec) -> bytes:
 
 def _load_jxl() -> None:
     try:
-        import pillow_jxl  # noqa: F401  # which tells Pillow of the format
+        from pillow_jxl import JpegXLImagePlugin  # which also tells Pillow of the format
     except ImportError as exc:
         raise StoreError(
             "this edit is stored as JPEG XL, which this installation cannot read",
             hint="pip install pillow-jxl-plugin",
         ) from exc
+    JpegXLImagePlugin.DECODE_THREADS = 0  # several images are decoded at once as it is
 
 
 def _raw(image: Image) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -42,13 +43,15 @@ class _Call:
 
 
 class Lane:
-    """Runs calls on its own threads, in the order they were made."""
+    """Runs calls on its own threads, in the order they were made, some before the others."""
 
     def __init__(self, name: str, *, threads: int = 1) -> None:
         self.name = name
         self.busy = 0.0  #: seconds spent in calls, over all threads
         self.threads = threads
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._first: deque[_Call] = deque()
+        self._others: deque[_Call] = deque()
+        self._tokens: SimpleQueue[bool] = SimpleQueue()  #: one for each call; false to end
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-{n}", daemon=True)
@@ -58,7 +61,9 @@ class Lane:
             thread.start()
 
     def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while self._tokens.get():
+            with self._lock:
+                call = (self._first or self._others).popleft()
             start = time.perf_counter()
             call.run()
             elapsed = time.perf_counter() - start
@@ -71,8 +76,16 @@ class Lane:
 
         Cancelling does not stop the call, only the wait for it.
         """
-        call = _Call(lambda: function(*args, **kwargs), asyncio.get_running_loop())
-        self._calls.put(call)
+        return await self._run(self._others, lambda: function(*args, **kwargs))
+
+    async def run_first(self, function: Callable[..., T], *args: Any) -> T:
+        """Do as ``run``, before all calls that ``run`` has waiting."""
+        return await self._run(self._first, lambda: function(*args))
+
+    async def _run(self, calls: deque[_Call], work: Callable[[], T]) -> T:
+        call = _Call(work, asyncio.get_running_loop())
+        calls.append(call)
+        self._tokens.put(True)
         await call.done.wait()
         if call.error is not None:
             try:
@@ -84,6 +97,6 @@ class Lane:
     def close(self, *, wait: float = 5.0) -> None:
         """End the threads once their queue is empty; give up waiting after ``wait`` seconds."""
         for _ in self._threads:
-            self._calls.put(None)
+            self._tokens.put(False)
         for thread in self._threads:
             thread.join(wait)

@@ -72,8 +72,9 @@ class Ledger:
         states: States | None = None,
     ) -> None:
         self.facts = facts
-        #: the pair of an index, and what the judge is asked about it
+        #: of an index: the pair, what is known of its sources, and what the judge is asked about it
         self.pair: Callable[[int], Pair] = lru_cache(RECENT)(suite.__getitem__)
+        self.sources: Callable[[int], Facts | str] = lru_cache(RECENT)(facts.__getitem__)
         self.prompt: Callable[[int], Prompt] = lru_cache(RECENT)(self._prompt)
         self.failures: dict[int, Failure] = {}
         self._rules = rules
@@ -105,7 +106,7 @@ class Ledger:
         for index in range(len(self)):
             pair = self.pair(index)
             self._category[index] = numbers.setdefault(pair.category, len(numbers))
-            facts = self.facts[index]
+            facts = self.sources(index)
             if isinstance(facts, str):
                 self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
                 continue
@@ -147,7 +148,7 @@ class Ledger:
     def verdict_key(self, index: int, pixels: str) -> str:
         """Return the key of the reply about an edit with these pixels."""
         prompt = self.prompt(index)
-        facts = self.facts[index]
+        facts = self.sources(index)
         assert not isinstance(facts, str)  # a pair without sources has no edit to judge
         return keys.verdict_key(
             pixels,

@@ -306,7 +306,7 @@ class Execution:
         parts, index = self.parts, self.parts.ledger.latest
         if index is None or parts.ledger.pair(index).id == after:
             return None
-        facts = parts.ledger.facts[index]
+        facts = parts.ledger.sources(index)
         assert not isinstance(facts, str)  # an unreadable pair is never finished
         sizes = (facts.sizes[0], parts.ledger.size(index))
         async with self._bytes.hold(sum(pixel_bytes(*size) for size in sizes)):

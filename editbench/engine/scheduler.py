@@ -198,7 +198,9 @@ class Scheduler:
     async def _finish(self, passage: _Passage, done: Sequence[Finished]) -> None:
         try:
             good = [item for item in done if not isinstance(item.output, Failure)]
-            results = iter(await self._pool.run(passage.stage.finish, good) if good else ())
+            # First, since its images are still in the processor's cache, and its bytes are wanted.
+            finish = passage.stage.finish
+            results = iter(await self._pool.run_first(finish, good) if good else ())
             for item in done:
                 failed = isinstance(item.output, Failure)
                 result = item.output if failed else next(results)

@@ -65,7 +65,7 @@ class PairStage:
         return self._facts(index).sizes
 
     def _facts(self, index: int) -> Facts:
-        facts = self._ledger.facts[index]
+        facts = self._ledger.sources(index)
         assert not isinstance(facts, str)  # unreadable pairs never reach a stage
         return facts
 

@@ -32,6 +32,20 @@ async def test_calls_run_in_the_order_they_were_made(lane: Lane) -> None:
     assert order == list(range(20))
 
 
+async def test_some_calls_run_before_all_others_that_wait(lane: Lane) -> None:
+    order: list[int] = []
+    release = threading.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lane.run, release.wait, 5)
+        for number in (3, 4, 5):
+            tasks.start_soon(lane.run, order.append, number)
+        for number in (1, 2):
+            tasks.start_soon(lane.run_first, order.append, number)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert order == [1, 2, 3, 4, 5]
+
+
 async def test_an_error_reaches_the_caller_and_the_lane_goes_on(lane: Lane) -> None:
     with pytest.raises(ZeroDivisionError):
         await lane.run(lambda: 1 // 0)
