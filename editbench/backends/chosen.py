@@ -131,10 +131,14 @@ class Checkpoint:
         settings = self.settings
         return checkpoints.locate(settings.model, revision=settings.revision, download=True)
 
+    def files(self) -> list[Path]:
+        """Return the files that hold the weights. Raises ``BackendError``."""
+        return checkpoints.weight_files(self.path, allow_pickle=self.settings.allow_pickle)
+
     def load_arguments(self) -> dict[str, Any]:
         """Return what its library's ``from_pretrained`` is told. Raises ``BackendError``."""
         settings = self.settings
-        checkpoints.weight_files(self.path, allow_pickle=settings.allow_pickle)
+        self.files()
         return {
             "dtype": torch_dtype(self.dtype),
             "local_files_only": True,

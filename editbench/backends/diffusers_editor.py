@@ -177,6 +177,9 @@ class DiffusersEditor:
             "versions": self._checkpoint.versions(),
         }
 
+    def files(self) -> Sequence[Path]:
+        return self._checkpoint.files()
+
     def smaller(self) -> Mapping[str, int]:
         return self._checkpoint.smaller()
 

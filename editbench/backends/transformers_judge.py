@@ -153,6 +153,9 @@ class TransformersJudge:
             "versions": self._checkpoint.versions(),
         }
 
+    def files(self) -> Sequence[Path]:
+        return self._checkpoint.files()
+
     def smaller(self) -> Mapping[str, int]:
         return self._checkpoint.smaller()
 

@@ -11,6 +11,7 @@ import typer
 SCRIPTS = {
     "swap": "Changing models on the device: ours, how others do it, and the link's own speed.",
     "schedule": "One plan against going pair by pair, and category by category.",
+    "loading": "Loading a model whose files were read ahead, against the disk's own speed.",
     "engine": "What the engine adds to the work of a pair, and how busy it keeps the device.",
     "spill": "Storing and reading edits against the disk's own speed.",
     "memory": "Peak memory over long runs against the budget.",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from editbench.engine import phases as order
+from editbench.engine.ahead import ReadAhead, nearly_done, seconds_to_read
 from editbench.engine.events import Event, Loaded, Loading, Moving, Swapped, Swapping
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import RESERVE, host_available
@@ -40,6 +42,7 @@ class Models:
         self._streamed: dict[Role, int] = {}  # models too large to be owned, and their budgets
         self._names: dict[Role, tuple[str, ...]] = {}  # that the present step has on the device
         self._present: tuple[str, ...] = ()  # all of them
+        self._ahead: dict[Role, ReadAhead] = {}
         self._last = ""  # what the device last worked for, in words
         self._move: tuple[str, int, int] | None = None  # model, bytes, copied before it began
 
@@ -114,8 +117,22 @@ class Models:
             await self._acquire(role, old)
             old = ""
 
+    async def look_ahead(self, roles: Sequence[Role], done: Callable[[], int], total: int) -> None:
+        """Begin to read the models that come next, once little of the present work is left."""
+        for role in roles:
+            if files := self._files(role):
+                await nearly_done(done, total, seconds=seconds_to_read(files))
+                self._ahead[role] = ReadAhead(files, most=host_available() - RESERVE)
+
+    def _files(self, role: Role) -> Sequence[Path]:
+        """Return the files that a model has yet to be read from; none if it is loaded."""
+        model: Any = self._models[role]
+        return model.files() if hasattr(model, "files") and role not in self._loaded else ()
+
     async def _load(self, role: Role) -> None:
         model = self._models[role]
+        if role in self._ahead:
+            self._ahead.pop(role).stop()  # two who read the same disk are no faster than one
         self._emit(Loading(time.time(), model.name, model.footprint))
         start = time.perf_counter()
         await self._lane.run(model.load)
@@ -210,6 +227,8 @@ class Models:
 
     async def close(self) -> None:
         """Let go of every model and of the device's memory."""
+        for ahead in self._ahead.values():
+            ahead.stop()
         for role in sorted(self._loaded):
             await self._drop(role)
         await self._lane.run(self._residency.close)

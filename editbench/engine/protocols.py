@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from editbench.records import Json, Pair, Picture, Reply
@@ -134,6 +135,13 @@ class ShrinkingModel(Model, Protocol):
 
     def smaller(self) -> Mapping[str, int]:
         """Bytes of the weights by setting, as a run file has it: ``quantize = "nf4"``."""
+
+
+class FiledModel(Model, Protocol):
+    """A model that is read from files. Optional; they are read ahead, so that loading is quick."""
+
+    def files(self) -> Sequence[Path]:
+        """The files that hold the weights, in the order in which ``load`` reads them."""
 
 
 class StreamedModel(Model, Protocol):

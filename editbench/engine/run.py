@@ -140,7 +140,8 @@ class Execution:
             if full and phase.edits and not self._is_begun(phase):
                 continue
             later = [role for rest in phases[number:] for role in rest.roles]
-            await self._phase(phase, later=later)
+            upcoming = phases[number + 1].roles if number + 1 < len(phases) else ()
+            await self._phase(phase, later=later, upcoming=upcoming)
             cause = self.control.cause
             if isinstance(cause, StoreFull) and phase.edits and not full:
                 # What is stored can still be scored: replies are small.
@@ -158,7 +159,9 @@ class Execution:
         """Return whether a phase goes on with edits of which earlier parts are done."""
         return any(self.parts.ledger.reached(index) for index in self._edits(phase))
 
-    async def _phase(self, phase: PhaseStep, *, later: Sequence[Role]) -> None:
+    async def _phase(
+        self, phase: PhaseStep, *, later: Sequence[Role], upcoming: Sequence[Role] = ()
+    ) -> None:
         edits = self._edits(phase)
         counts = {"edit": len(edits), "score": self._scorable(phase)}
         roles: list[Role] = [role for role in phase.roles if counts[role]]
@@ -178,11 +181,11 @@ class Execution:
         async with receive, anyio.create_task_group() as tasks:
             if score:
                 ready = [i for i in phase.scores if self.parts.ledger.is_edited(i)]
-                tasks.start_soon(self._stage, score, phase.batch, ready, receive)
+                tasks.start_soon(self._stage, score, phase.batch, ready, receive, upcoming)
             with send:
                 if "edit" in roles:
                     edit = self._edit_stage(phase.part, hand_on)
-                    await self._stage(edit, phase.batch, edits, None)
+                    await self._stage(edit, phase.batch, edits, None, upcoming)
                     self._lost += edit.lost
         if score:
             self._lost += score.lost
@@ -209,10 +212,14 @@ class Execution:
         batch: int,
         items: Sequence[int],
         more: AsyncIterator[int] | None,
+        upcoming: Sequence[Role],
     ) -> None:
         self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items), stage.part))
         start, busy = time.perf_counter(), self._lane.busy
-        await self._scheduler.run(stage, _chain(items, more))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.models.look_ahead, upcoming, stage.finished, len(items))
+            await self._scheduler.run(stage, _chain(items, more))
+            tasks.cancel_scope.cancel()
         if stage.seconds:
             self._costs.write(stage.phase, stage.seconds / stage.done)
         if taken := self.models.working(stage.phase):

@@ -64,6 +64,10 @@ class PairStage:
     def shape(self, index: int) -> Hashable:
         return self._facts(index).sizes
 
+    def finished(self) -> int:
+        """Return for how many pairs nothing is left to do here."""
+        return self.done + self.failed
+
     def _facts(self, index: int) -> Facts:
         facts = self._ledger.sources(index)
         assert not isinstance(facts, str)  # unreadable pairs never reach a stage
