@@ -31,6 +31,8 @@ from tests import struck
 from tests.runs import TINY, Made, make, pairs, places, results
 
 PARTS = ("prompts", "sources", "denoise", "decode")
+#: the first, where nothing came before, and the last, which leaves no state; between them, in CI
+MOST = [PARTS[0], *(pytest.param(part, marks=pytest.mark.slow) for part in PARTS[1:-1]), PARTS[-1]]
 #: bytes; Kontext has 672 kB, its largest part 314 kB, and the judge 638 kB
 SMALL: dict[str, Any] = {"memory": {"device_budget": "660kB"}}
 STRUCK: dict[str, Any] = {
@@ -128,7 +130,7 @@ def test_a_disk_for_few_states_makes_several_phase_batches(tmp_path: Path) -> No
     assert results(made.result.folder) == results(whole.result.folder)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", MOST)
 def test_a_failure_in_a_part_is_one_pairs_and_what_came_before_it_is_kept(
     quiet: Made, tmp_path: Path, part: str
 ) -> None:
@@ -183,7 +185,7 @@ def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does
 
 
 @pytest.mark.parametrize("now", [False, True], ids=["soon", "now"])
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", MOST)
 def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
     quiet: Made, tmp_path: Path, part: str, now: bool
 ) -> None:
