@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,16 +33,17 @@ def follow(result: RunResult, screen: Screen, mode: Mode) -> int:
     """
     mode = choose(mode, screen.err, os.environ, quiet=False, verbose=screen.verbose > 0)
     ended: RunEnded | None = None
-    try:
-        with opened(mode, screen.err, helps=FOLLOWING) as display:
-            for event in _events(result):
-                if event is None:
-                    display.tick()
-                    time.sleep(TICK)
-                else:
-                    display(event)
-                    ended = event if isinstance(event, RunEnded) else None
-    except KeyboardInterrupt:
+    with opened(mode, screen.err, helps=FOLLOWING) as display, _interrupts() as interrupts:
+        for event in _events(result):
+            if interrupts:
+                break
+            if event is None:
+                display.tick()
+                time.sleep(TICK)
+            else:
+                display(event)
+                ended = event if isinstance(event, RunEnded) else None
+    if interrupts:
         say(screen.err, "note", f"{result.name} goes on", f"editbench show {result.name} --follow")
         return INTERRUPTED
     if ended and ended.status == "ok":
@@ -48,6 +51,17 @@ def follow(result: RunResult, screen: Screen, mode: Mode) -> int:
     how = f"ended: {ended.status}" if ended else "was cut off"
     say(screen.err, "note", f"{result.name} {how}", f"editbench resume {result.name}")
     return 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect Ctrl-C. Raised, it would be lost wherever the interpreter ignores exceptions."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _events(result: RunResult) -> Iterator[Event | None]:
