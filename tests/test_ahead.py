@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -19,11 +21,11 @@ from tests.caches import evict, is_cached
 from tests.runs import TINY, pairs, places
 from tests.struck import Nothing
 
-JUDGE = "tiny/qwen3-vl"
+FOLDER = "FOLDER_OF_THE_JUDGE"
 
 
 def judges_files() -> list[Path]:
-    return list(tiny.checkpoint(JUDGE).rglob("*.safetensors"))
+    return list(Path(os.environ[FOLDER]).rglob("*.safetensors"))
 
 
 def wait_at_the_last(pair: str) -> None:
@@ -51,12 +53,15 @@ def test_the_judge_is_read_while_the_last_edits_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ahead, "_POLL", 0.01)
+    # A copy: what another test's model has mapped cannot be forgotten.
+    judge = shutil.copytree(tiny.checkpoint("tiny/qwen3-vl"), tmp_path / "judge")
+    monkeypatch.setenv(FOLDER, str(judge))
     for path in judges_files():
         evict(path)  # or the test is skipped
     config = layered(
         places(tmp_path),
         pairs(tmp_path / "x", ["ant", "bee", "cow"]),
-        {"editor": {"use": f"{__file__}:Editor"}, "judge": TINY["judge"]},
+        {"editor": {"use": f"{__file__}:Editor"}, "judge": TINY["judge"] | {"model": str(judge)}},
         {"memory": {"device_budget": "700kB"}},
     )
     events: list[Event] = []
