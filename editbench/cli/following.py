@@ -33,7 +33,7 @@ def follow(result: RunResult, screen: Screen, mode: Mode) -> int:
     """
     mode = choose(mode, screen.err, os.environ, quiet=False, verbose=screen.verbose > 0)
     ended: RunEnded | None = None
-    with opened(mode, screen.err, helps=FOLLOWING) as display, _interrupts() as interrupts:
+    with _interrupts() as interrupts, opened(mode, screen.err, helps=FOLLOWING) as display:
         for event in _events(result):
             if interrupts:
                 break
@@ -43,7 +43,7 @@ def follow(result: RunResult, screen: Screen, mode: Mode) -> int:
             else:
                 display(event)
                 ended = event if isinstance(event, RunEnded) else None
-    if interrupts:
+    if interrupts and not ended:
         say(screen.err, "note", f"{result.name} goes on", f"editbench show {result.name} --follow")
         return INTERRUPTED
     if ended and ended.status == "ok":

@@ -85,7 +85,8 @@ class EarlierPart(LastPart):
     """States in, durable states out."""
 
     def prepare(self, index: int) -> Asked:
-        # Later parts replace a state by a smaller one, or so we hope until one was seen.
+        # A later part replaces a state; until one was seen it is to be no larger, since asking for
+        # more would keep a full disk from being emptied.
         usual = self._states.size(self.part) or (0 if self._done else self._expected(index))
         self._states.expect(usual)
         return super().prepare(index)
