@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -17,6 +18,8 @@ from editbench.engine.events import Checking, Event, Memory, Moving
 from editbench.records import Json
 from editbench.report.files import replaced
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # ``dumps`` would make one each time
+
 QUIET = (Checking, Memory, Moving)  #: readings of a gauge, of no use afterwards
 
 
@@ -26,6 +29,7 @@ class EventLog:
     def __init__(self) -> None:
         self._early: list[Event] = []
         self._file: IO[str] | None = None
+        self._unflushed = False
 
     def open(self, path: Path) -> None:
         """Begin to write. A line that a crash cut off is removed first."""
@@ -46,8 +50,15 @@ class EventLog:
         if self._file is None:
             self._early.append(event)
             return
-        self._file.write(json.dumps(event.as_json(), ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._file.write(_encode(event.as_json()) + "\n")
+        if not self._unflushed:  # once for all that happens at the same time
+            self._unflushed = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._unflushed = False
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         if self._file is not None:

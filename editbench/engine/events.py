@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from editbench.records import Json
@@ -20,7 +21,16 @@ class Event:
 
     def as_json(self) -> dict[str, Json]:
         """Return the event as JSON values, its kind first."""
-        return {"event": self.kind} | {f.name: getattr(self, f.name) for f in fields(self)}
+        found: dict[str, Json] = {"event": self.kind}
+        kind: type = type(self)
+        for name in _names(kind):
+            found[name] = getattr(self, name)
+        return found
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True, slots=True)

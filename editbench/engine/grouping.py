@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 WINDOW = 8  #: batches' worth of pairs that are looked over
 
 
-async def grouped(
-    indices: AsyncIterable[int], shape_of: Callable[[int], Hashable], *, size: int
-) -> AsyncIterator[list[int]]:
-    """Yield groups of one shape, ``size`` at most. None waits while the window is full."""
-    if size <= 1:
-        async for index in indices:
-            yield [index]
-        return
-    waiting: dict[Hashable, list[int]] = {}  # in order of each group's oldest pair
-    count = 0
-    async for index in indices:
-        shape = shape_of(index)
-        group = waiting.setdefault(shape, [])
+class Groups:
+    """Pairs that wait for others of their shape; none waits while the window is full."""
+
+    def __init__(self, shape_of: Callable[[int], Hashable], *, size: int) -> None:
+        """Make groups of one shape, ``size`` at most."""
+        self._shape_of = shape_of
+        self._size = size
+        self._waiting: dict[Hashable, list[int]] = {}  # in order of each group's oldest pair
+        self._count = 0
+
+    def add(self, index: int) -> list[int] | None:
+        """Take a pair in. Return a group that is full, or that has waited long enough."""
+        if self._size <= 1:
+            return [index]
+        shape = self._shape_of(index)
+        group = self._waiting.setdefault(shape, [])
         group.append(index)
-        count += 1
-        if len(group) < size and count < WINDOW * size:
-            continue
-        if len(group) < size:
-            shape = next(iter(waiting))
-        group = waiting.pop(shape)
-        count -= len(group)
-        yield group
-    for group in waiting.values():
-        yield group
+        self._count += 1
+        if len(group) < self._size:
+            if self._count < WINDOW * self._size:
+                return None
+            shape = next(iter(self._waiting))
+        group = self._waiting.pop(shape)
+        self._count -= len(group)
+        return group
+
+    def rest(self) -> Iterator[list[int]]:
+        """Yield the groups that will not get any fuller."""
+        yield from self._waiting.values()

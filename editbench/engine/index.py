@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +83,12 @@ class Reader:
     def has(self, key: str) -> bool:
         """Tell whether a key has a row."""
         return bool(self.rows("SELECT 1 FROM Cache WHERE key = ? AND raw = 1", key))
+
+    def among(self, keys: Sequence[str]) -> set[str]:
+        """Return those keys that have a row."""
+        marks = ", ".join("?" * len(keys))
+        sql = f"SELECT CAST(key AS BLOB) FROM Cache WHERE raw = 1 AND key IN ({marks})"
+        return {key.decode("ascii", "replace") for (key,) in self.rows(sql, *keys)}
 
     def tags(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Yield key and tag of each record whose key starts so, in the order of the keys."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from editbench.engine.events import Advanced, Notice
@@ -108,8 +108,9 @@ class EarlierPart(LastPart):
         self._emit(Advanced(time.time(), pair.id, pair.category, seconds, self.part, parts))
         return None
 
-    def _stored(self, one: Asked) -> State | None:
-        return State() if self._states.is_past(one.key, self.part) else None
+    def _stored(self, inputs: Sequence[Asked]) -> Mapping[int, Any]:
+        past = (self._states.is_past(one.key, self.part) for one in inputs)
+        return {at: State() for at, is_past in enumerate(past) if is_past}
 
     def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         return [

@@ -7,13 +7,15 @@ import math
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from editbench.engine import keys
+from editbench.engine.bundles import Source
 from editbench.engine.costs import WORKING
 from editbench.engine.events import (
     Event,
@@ -211,14 +213,14 @@ class Execution:
         stage: EditStage | ScoreStage,
         batch: int,
         items: Sequence[int],
-        more: AsyncIterator[int] | None,
+        more: MemoryObjectReceiveStream[int] | None,
         upcoming: Sequence[Role],
     ) -> None:
         self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items), stage.part))
         start, busy = time.perf_counter(), self._lane.busy
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.models.look_ahead, upcoming, stage.finished, len(items))
-            await self._scheduler.run(stage, _chain(items, more))
+            await self._scheduler.run(stage, Source(items, more))
             tasks.cancel_scope.cancel()
         if stage.seconds:
             self._costs.write(stage.phase, stage.seconds / stage.done)
@@ -360,11 +362,3 @@ def _expected(plan: Plan, costs: Costs) -> dict[str, float]:
 
 def _ignore(index: int) -> None:
     pass
-
-
-async def _chain(items: Iterable[int], more: AsyncIterator[int] | None) -> AsyncIterator[int]:
-    for index in items:
-        yield index
-    if more is not None:
-        async for index in more:
-            yield index

@@ -6,25 +6,30 @@ One stage is one phase's way for its pairs: ``prepare`` on the pool, ``step`` on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from editbench.engine.bundles import WORTHWHILE, Bundle, Pace, Source, bundled
 from editbench.engine.events import Event
 from editbench.engine.failures import FirstFailures, failure_of
-from editbench.engine.grouping import grouped
+from editbench.engine.grouping import Groups
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
 from editbench.engine.steps import BatchLimits, Finished, Limits, Ready, Stepping, Steps
 from editbench.errors import EditbenchError, StoreError
 from editbench.records import Failure
 
-AHEAD = 3  #: batches decoded before the device asks for them
-ON_LANE = 2  #: steps given to the device's thread, so that it never waits for the event loop
+AHEAD = 3  #: bundles decoded before the device asks for them
+ON_LANE = 2  #: calls given to the device's thread, so that it never waits for the event loop
+PART = 5  #: a bundle takes no more of the limit than this part
+
+T = TypeVar("T")
 
 
 class Stage(Stepping, Protocol):
@@ -69,9 +74,10 @@ class Control:
 
 
 @dataclass(slots=True, eq=False)
-class _Batch:
-    indices: list[int]
-    sizes: list[int]  #: bytes held from the limit, for each
+class _Ahead:
+    """A bundle before its steps."""
+
+    bundle: Bundle
     ready: anyio.Event = field(default_factory=anyio.Event)
     inputs: list[Any] = field(default_factory=list)
 
@@ -84,8 +90,9 @@ class _Passage:
     steps: Steps
     outcomes: FirstFailures
     tasks: TaskGroup
-    batches: MemoryObjectReceiveStream[_Batch]
-    turn: anyio.Lock = field(default_factory=anyio.Lock)  #: to take a batch, so that none overtakes
+    bundles: MemoryObjectReceiveStream[_Ahead]
+    pace: Pace
+    turn: anyio.Lock = field(default_factory=anyio.Lock)  #: to take one, so that none overtakes
     steps_left: int = 0  #: that the device's thread has not been asked to take
 
 
@@ -110,46 +117,49 @@ class Scheduler:
         self._emit = emit
         self._batch_limits: BatchLimits = {}
 
-    async def run(self, stage: Stage, indices: AsyncIterable[int]) -> None:
+    async def run(self, stage: Stage, source: Source) -> None:
         """Take every pair through the stage, until done, stopped or halted (see ``Control``)."""
         steps = Steps(
             stage, wishes=self._control, limits=self._limits, batch_limits=self._batch_limits
         )
-        send, receive = anyio.create_memory_object_stream[_Batch](AHEAD)
+        pace = Pace(most_bytes=self._limit.limit // PART)
+        send, receive = anyio.create_memory_object_stream[_Ahead](AHEAD)
         async with anyio.create_task_group() as tasks:
-            passage = _Passage(stage, steps, FirstFailures(stage.phase), tasks, receive)
-            tasks.start_soon(self._feed, passage, indices, send)
+            outcomes = FirstFailures(stage.phase)
+            passage = _Passage(stage, steps, outcomes, tasks, receive, pace)
+            tasks.start_soon(self._feed, passage, source, send)
             async with receive, anyio.create_task_group() as drivers:
                 for _ in range(ON_LANE):
                     drivers.start_soon(self._drive, passage)
             self._limit.release(steps.abandon())
 
     async def _feed(
-        self,
-        passage: _Passage,
-        indices: AsyncIterable[int],
-        send: MemoryObjectSendStream[_Batch],
+        self, passage: _Passage, source: Source, send: MemoryObjectSendStream[_Ahead]
     ) -> None:
         stage = passage.stage
+        groups = Groups(stage.shape, size=stage.max_batch)
         async with send:
-            async for group in grouped(indices, stage.shape, size=stage.max_batch):
-                sizes = [stage.weigh(index) for index in group]
-                await self._limit.acquire(sum(sizes))
+            async for bundle in bundled(source, groups, weigh=stage.weigh, pace=passage.pace):
+                await self._limit.acquire(bundle.bytes)
                 if not self._control.feeding:
-                    self._limit.release(sum(sizes))
+                    self._limit.release(bundle.bytes)
                     return
-                batch = _Batch(group, sizes)
-                passage.tasks.start_soon(self._prepare, stage, batch)
-                await send.send(batch)
+                ahead = _Ahead(bundle)
+                passage.tasks.start_soon(self._prepare, passage, ahead)
+                await send.send(ahead)
 
-    async def _prepare(self, stage: Stage, batch: _Batch) -> None:
+    async def _prepare(self, passage: _Passage, ahead: _Ahead) -> None:
         try:
             if self._control.feeding:
-                batch.inputs = await self._pool.run(_prepare_all, stage, batch.indices)
+                bundle = ahead.bundle
+                indices = [pair.index for pair in bundle.pairs]
+                work = self._pool.run(_timed, _prepare_all, passage.stage, indices)
+                ahead.inputs, seconds = await work
+                passage.pace.saw("prepare", seconds=seconds, bytes=bundle.bytes)
         except StoreError as exc:
             self._control.halt(exc)
         finally:
-            batch.ready.set()
+            ahead.ready.set()
 
     async def _drive(self, passage: _Passage) -> None:
         """Have the device's thread take one step after the other."""
@@ -160,36 +170,41 @@ class Scheduler:
             await self._step(passage)
 
     async def _take(self, passage: _Passage) -> bool:
-        """Wait for a batch and line it up for the device. False if there will be no more."""
+        """Wait for a bundle and line it up for the device. False if there will be no more."""
         async with passage.turn:
             try:
-                batch = await passage.batches.receive()
+                ahead = await passage.bundles.receive()
             except anyio.EndOfStream:
                 return False
-            await batch.ready.wait()
-        if not self._control.feeding or not batch.inputs:
-            self._limit.release(sum(batch.sizes))
+            await ahead.ready.wait()
+        if not self._control.feeding or not ahead.inputs:
+            self._limit.release(ahead.bundle.bytes)
             return True
-        good = []
-        for row in map(Ready, batch.indices, batch.inputs, batch.sizes):
-            if isinstance(row.input, Failure):
-                self._announce(passage, row.index, row.input, 0.0)
-                self._limit.release(row.bytes)
-            else:
-                good.append(row)
-        if good:
-            passage.steps.add(good)
-            passage.steps_left += 1
+        inputs = iter(ahead.inputs)
+        for batch in ahead.bundle.batches:
+            good = []
+            for pair in batch:
+                row = Ready(pair.index, next(inputs), pair.bytes)
+                if isinstance(row.input, Failure):
+                    self._announce(passage, row.index, row.input, 0.0)
+                    self._limit.release(row.bytes)
+                else:
+                    good.append(row)
+            if good:
+                passage.steps.add(good)
+                passage.steps_left += 1
         return True
 
     async def _step(self, passage: _Passage) -> None:
-        passage.steps_left -= 1
-        done, more, retrying = await self._lane.run(passage.steps.next)
-        passage.steps_left += more
-        if retrying:
-            self._emit(retrying)
+        count, passage.steps_left = passage.steps_left, 0
+        done, left, retrying = await self._lane.run(passage.steps.some, count, seconds=WORTHWHILE)
+        passage.steps_left += left
+        for event in retrying:
+            self._emit(event)
         if not done:
             return
+        seconds = sum(item.seconds for item in done)
+        passage.pace.saw("step", seconds=seconds, bytes=sum(item.bytes for item in done))
         if not all(isinstance(item.output, Failure) for item in done):
             # Now, since failures need no disk and would be announced before what came first.
             passage.outcomes.see(None, fail_fast=False)
@@ -199,8 +214,13 @@ class Scheduler:
         try:
             good = [item for item in done if not isinstance(item.output, Failure)]
             # First, since its images are still in the processor's cache, and its bytes are wanted.
-            finish = passage.stage.finish
-            results = iter(await self._pool.run_first(finish, good) if good else ())
+            results: Iterator[Any] = iter(())
+            if good:
+                work = self._pool.run_first(_timed, passage.stage.finish, good)
+                found, seconds = await work
+                size = sum(item.bytes for item in good)
+                passage.pace.saw("finish", seconds=seconds, bytes=size)
+                results = iter(found)
             for item in done:
                 failed = isinstance(item.output, Failure)
                 result = item.output if failed else next(results)
@@ -227,3 +247,8 @@ def _prepare_all(stage: Stage, indices: Sequence[int]) -> list[Any]:
         except Exception as exc:
             out.append(failure_of(exc, stage.phase))
     return out
+
+
+def _timed(work: Callable[..., T], *args: Any) -> tuple[T, float]:
+    start = time.perf_counter()
+    return work(*args), time.perf_counter() - start

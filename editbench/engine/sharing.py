@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -15,20 +15,19 @@ OutputT = TypeVar("OutputT")
 def spared(
     inputs: Sequence[InputT],
     *,
-    stored: Callable[[InputT], OutputT | None],
+    stored: Callable[[Sequence[InputT]], Mapping[int, OutputT | None]],
     make: Callable[[Sequence[InputT]], Sequence[OutputT]],
 ) -> list[OutputT]:
     """Return what is stored for each input, and what ``make`` makes of all the others together.
 
+    ``stored`` says what there is, by its place among the inputs; None is nothing.
     A store that cannot be read spares nothing. Raises what ``make`` raises, and ``ValueError`` if
     it returns too few or too many.
     """
     outputs: dict[int, OutputT] = {}
     with suppress(StoreError):  # whoever puts the result there will say so
-        for index, one in enumerate(inputs):
-            found = stored(one)
-            if found is not None:
-                outputs[index] = found
+        found = stored(inputs)
+        outputs.update((place, one) for place, one in found.items() if one is not None)
     left = [index for index in range(len(inputs)) if index not in outputs]
     if left:
         made = make([inputs[index] for index in left])

@@ -134,6 +134,10 @@ class Spill:
         edit = _edit(key, record.header)
         return edit, _decoded(edit, record)
 
+    def held(self, keys: Sequence[str]) -> list[int]:
+        """Return the places of those keys that have an edit."""
+        return self._store.held(keys)
+
     def facts(self, key: str) -> Edit | None:
         """Return what is known of an edit without reading its image."""
         header = self._store.header(key)

@@ -133,16 +133,22 @@ class EditStage(PairStage):
 
         return spared(inputs, stored=self._stored, make=make)
 
-    def _stored(self, one: Asked) -> Any:
-        return self._spill.facts(one.key)
+    def _stored(self, inputs: Sequence[Asked]) -> Mapping[int, Any]:
+        """Return what other runs have stored of these, by its place."""
+        found = self._spill.held([one.key for one in inputs])
+        return {at: self._spill.facts(inputs[at].key) for at in found}
 
     def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         return proven_edits(self._editor.edit([one.request for one in inputs], stop=stop))
 
     def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
-        provenance = {**self._provenance, "batch": done[0].batch}
         made = [
-            Made(item.input.key, item.output, item.input.state.seconds + item.seconds, provenance)
+            Made(
+                item.input.key,
+                item.output,
+                item.input.state.seconds + item.seconds,
+                {**self._provenance, "batch": item.batch},
+            )
             for item in done
             if not isinstance(item.output, Edit)
         ]
@@ -215,9 +221,13 @@ class ScoreStage(PairStage):
     ) -> Sequence[Reply | Failure]:
         return spared(
             inputs,
-            stored=lambda one: self._reply(one[1]),
+            stored=self._stored,
             make=lambda rest: self._ask([question for question, _ in rest if question], stop),
         )
+
+    def _stored(self, inputs: Sequence[tuple[Question | None, str]]) -> Mapping[int, Reply | None]:
+        keys = [key for _, key in inputs]
+        return {at: self._reply(keys[at]) for at in self._store.held(keys)}
 
     def _ask(
         self, questions: Sequence[Question], stop: Callable[[], bool]

@@ -1,7 +1,7 @@
 """What a device's thread does with the batches that are ready: steps, halves, retries, lateness.
 
-Knows no event loop. Calling ``next`` once for every batch that was added, and as many times more
-as its results say, takes all pairs through in their order, those to be tried again first.
+Knows no event loop. Taking one step for every batch that was added, and those that are said to be
+left, takes all pairs through in their order, those to be tried again first.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class Limits:
 
 
 class Stepped(NamedTuple):
-    """What one call came to."""
+    """What some steps came to."""
 
     done: Sequence[Finished] = ()
-    more: int = 0  #: calls that are needed beyond one for each batch
-    retrying: Retrying | None = None
+    left: int = 0  #: steps that are still to be taken
+    retrying: Sequence[Retrying] = ()
 
 
 class _Attempt(NamedTuple):
@@ -99,7 +99,7 @@ class _Attempt(NamedTuple):
 
 
 class Steps:
-    """The pairs of a stage that wait for the device. ``next`` belongs to the device's thread."""
+    """The pairs of a stage that wait for the device. ``some`` belongs to the device's thread."""
 
     def __init__(
         self, stage: Stepping, *, wishes: Wishes, limits: Limits, batch_limits: BatchLimits
@@ -116,13 +116,28 @@ class Steps:
         self._waiting.append(_Attempt(group))
 
     def abandon(self) -> int:
-        """Forget what waits, once ``next`` is called no more; return the bytes that it held."""
+        """Forget what waits, once no step is taken any more; return the bytes that it held."""
         left = sum(row.bytes for attempt in self._waiting for row in attempt.group)
         self._waiting.clear()
         return left
 
-    def next(self) -> Stepped:
-        """Take one step, unless nothing new is to start. A step's own errors are not raised."""
+    def some(self, count: int, *, seconds: float) -> Stepped:
+        """Take up to ``count`` steps, of which the last begins within so many seconds.
+
+        None is taken if nothing new is to start. The errors of steps are not raised.
+        """
+        done: list[Finished] = []
+        retrying: list[Retrying] = []
+        end = time.perf_counter() + seconds
+        while True:
+            one = self._next()
+            done += one.done
+            retrying += one.retrying
+            count += one.left - 1
+            if not count or time.perf_counter() > end:
+                return Stepped(done, count, retrying)
+
+    def _next(self) -> Stepped:
         if not self._wishes.feeding:
             return Stepped()
         attempt = self._waiting.popleft()
@@ -130,8 +145,8 @@ class Steps:
         if len(attempt.group) > size:
             attempt, *rest = _split(attempt, size)
             self._waiting.extendleft(reversed(rest))
-            done, more, retrying = self._attempt(attempt)
-            return Stepped(done, more + len(rest), retrying)
+            done, left, retrying = self._attempt(attempt)
+            return Stepped(done, left + len(rest), retrying)
         return self._attempt(attempt)
 
     def _most(self, attempt: _Attempt) -> int:
@@ -182,7 +197,7 @@ class Steps:
         self._waiting.extendleft(reversed(again))
         label = stage.label(group[0].index)
         retrying = Retrying(time.time(), stage.phase, label, first_line(exc), size)
-        return Stepped((), len(again), retrying)
+        return Stepped((), len(again), [retrying])
 
 
 def _split(attempt: _Attempt, size: int) -> list[_Attempt]:

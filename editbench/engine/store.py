@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
@@ -134,6 +134,11 @@ class Store:
 
     def __contains__(self, key: str) -> bool:
         return self._index.has(key)
+
+    def held(self, keys: Sequence[str]) -> list[int]:
+        """Return the places of those keys that have a record, at the cost of one query."""
+        found = self._index.among(keys)
+        return [place for place, key in enumerate(keys) if key in found]
 
     def get(self, key: str) -> Record | None:
         """Return a record, every bit checked. A damaged one is deleted and is not there any more.

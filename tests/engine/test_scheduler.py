@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from editbench.engine.bundles import Source
 from editbench.engine.events import Event, Phase, Retrying
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
@@ -101,10 +102,6 @@ async def run(
     control, events, limit = control or Control(), list[Event](), ByteLimit(bytes_allowed)
     lane, pool = Lane("device"), Lane("pool", threads=2)
 
-    async def indices() -> AsyncIterator[int]:
-        for index in range(count):
-            yield index
-
     scheduler = Scheduler(
         lane=lane,
         pool=pool,
@@ -115,7 +112,7 @@ async def run(
     )
     try:
         with anyio.fail_after(20):
-            await scheduler.run(stage, indices())
+            await scheduler.run(stage, Source(range(count)))
     finally:
         lane.close()
         pool.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from editbench.engine.scheduler import Control
 from editbench.engine.steps import BatchLimits, Finished, Limits, Ready, Steps
 from editbench.errors import OutOfMemory, Stopped
 from editbench.records import Failure
+
+CHANCE = random.Random(0)
 
 
 @dataclass
@@ -50,14 +53,14 @@ def ready(numbers: Sequence[int]) -> list[Ready]:
 
 
 def run(steps: Steps, groups: Sequence[Sequence[int]]) -> list[Finished]:
-    """Add all groups, then call ``next`` as often as it takes, and no more."""
+    """Add all groups, then take as many steps as it takes, and no more."""
     for group in groups:
         steps.add(ready(group))
-    calls, done = len(groups), list[Finished]()
-    while calls:
-        stepped = steps.next()
+    left, done = len(groups), list[Finished]()
+    while left:
+        stepped = steps.some(left, seconds=CHANCE.choice([0, 60]))
         done += stepped.done
-        calls += stepped.more - 1
+        left = stepped.left
     return done
 
 
@@ -67,7 +70,7 @@ def run(steps: Steps, groups: Sequence[Sequence[int]]) -> list[Finished]:
     bad=st.sets(st.integers(0, 40)),
     retries=st.integers(0, 2),
 )
-def test_as_many_calls_as_it_asks_for_finish_every_pair_once(
+def test_as_many_steps_as_it_asks_for_finish_every_pair_once(
     sizes: list[int], fits: int, bad: set[int], retries: int
 ) -> None:
     numbers = iter(range(100))
@@ -93,7 +96,7 @@ def test_nothing_starts_after_a_stop_and_what_waits_can_be_abandoned() -> None:
     steps.add(ready([1, 2]))
     steps.add(ready([3]))
     control.stop()
-    assert steps.next() == ((), 0, None)
+    assert steps.some(2, seconds=60) == ([], 0, [])
     assert stage.calls == [] and steps.abandon() == 30
 
 
@@ -103,7 +106,7 @@ def test_a_step_that_was_given_up_still_counts_as_waiting() -> None:
     steps = steps_of(stage, control)
     steps.add(ready([1, 2]))
     stage.error = lambda inputs: control.stop(now=True) or Stopped("as asked")
-    assert steps.next().done == ()
+    assert steps.some(1, seconds=60).done == []
     assert steps.abandon() == 20
 
 
@@ -118,3 +121,13 @@ def test_too_few_outputs_fail_their_pairs_and_not_the_run() -> None:
     stage.step = lambda inputs, stop: []  # type: ignore[method-assign]
     done = run(steps_of(stage, retries=0), [[1, 2]])
     assert [item.output.state for item in done] == ["edit_failed", "edit_failed"]
+
+
+def test_several_quick_steps_are_taken_at_once_and_slow_ones_one_by_one() -> None:
+    stage = Stage()
+    steps = steps_of(stage)
+    for number in range(6):
+        steps.add(ready([number]))
+    assert [item.index for item in steps.some(4, seconds=60).done] == [0, 1, 2, 3]
+    done, left, _ = steps.some(2, seconds=-1)  # as if the first had taken longer
+    assert ([item.index for item in done], left) == ([4], 1)
