@@ -55,8 +55,8 @@ class LastPart(EditStage):
             raise LostState("what was kept of its edit is gone or damaged")
         return asked._replace(state=state or State())
 
-    def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
-        edits = super().finish(done)
+    def _put(self, done: Sequence[Finished]) -> Sequence[Any]:
+        edits = super()._put(done)
         for item in done:
             self._states.drop(item.input.key)
         return edits
@@ -91,7 +91,7 @@ class EarlierPart(LastPart):
         self._states.expect(usual)
         return super().prepare(index)
 
-    def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
+    def _put(self, done: Sequence[Finished]) -> Sequence[Any]:
         for item in done:
             if isinstance(item.output, bytes):
                 seconds = item.input.state.seconds + item.seconds
@@ -111,6 +111,9 @@ class EarlierPart(LastPart):
     def _stored(self, inputs: Sequence[Asked]) -> Mapping[int, Any]:
         past = (self._states.is_past(one.key, self.part) for one in inputs)
         return {at: State() for at, is_past in enumerate(past) if is_past}
+
+    def _name(self, one: Asked) -> str:
+        return f"{one.key} {self.part}"
 
     def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         return [

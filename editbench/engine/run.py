@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from editbench.engine import keys
+from editbench.engine.building import Stages
 from editbench.engine.bundles import Source
+from editbench.engine.claims import LOOK, Claims
 from editbench.engine.costs import WORKING
 from editbench.engine.events import (
     Event,
@@ -30,7 +30,6 @@ from editbench.engine.events import (
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit, pixel_bytes, return_freed_memory
 from editbench.engine.models import Models
-from editbench.engine.part_stages import EarlierPart, LastPart
 from editbench.engine.phases import PhaseStep, Role
 from editbench.engine.pictures import Pictures, small
 from editbench.engine.plan import Costs, Plan
@@ -46,6 +45,7 @@ SAMPLE = 0.25  #: seconds between readings of how far a move is
 SAMPLES = 4  #: of them for each reading of the memory in use
 RECALL = 64  #: replies of earlier sessions that are read in one go
 PATIENCE = 1.0  #: seconds that a step has to end in, once it is to be given up
+OTHERS = 60.0  #: seconds of no progress that another run has with what it has in hand
 
 
 class Execution:
@@ -73,6 +73,8 @@ class Execution:
             limits=parts.limits,
             emit=emit,
         )
+        self._claims = Claims(parts.store.folder)
+        self._stages = Stages(parts, self.models, self._claims, emit)
         self._lost = self._scored = 0  # in this pass
         self._costs = parts.costs()
 
@@ -99,6 +101,7 @@ class Execution:
                     await self.models.close()
             self._lane.close(wait=0.0 if self.control.now else 5.0)
             self._pool.close()
+            self._claims.close()
 
     async def _lose_patience(self, scope: anyio.CancelScope) -> None:
         """Leave a step behind that heeds no request: its thread ends with the process."""
@@ -178,7 +181,7 @@ class Execution:
         if self.models.bytes_per_second:
             self._costs.write("move", self.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)
-        score = self._score_stage() if "score" in roles else None
+        score = self._stages.score() if "score" in roles else None
         hand_on = send.send_nowait if phase.kind == "both" else _ignore
         async with receive, anyio.create_task_group() as tasks:
             if score:
@@ -186,7 +189,7 @@ class Execution:
                 tasks.start_soon(self._stage, score, phase.batch, ready, receive, upcoming)
             with send:
                 if "edit" in roles:
-                    edit = self._edit_stage(phase.part, hand_on)
+                    edit = self._stages.edit(phase.part, hand_on)
                     await self._stage(edit, phase.batch, edits, None, upcoming)
                     self._lost += edit.lost
         if score:
@@ -220,7 +223,7 @@ class Execution:
         start, busy = time.perf_counter(), self._lane.busy
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.models.look_ahead, upcoming, stage.finished, len(items))
-            await self._scheduler.run(stage, Source(items, more))
+            await self._together(stage, Source(items, more))
             tasks.cancel_scope.cancel()
         if stage.seconds:
             self._costs.write(stage.phase, stage.seconds / stage.done)
@@ -239,47 +242,22 @@ class Execution:
             )
         )
 
-    def _edit_stage(self, part: str, on_edit: Callable[[int], None]) -> EditStage:
-        parts = self.parts
-        common: dict[str, Any] = {
-            "provenance": {"record": self._provenance(parts.editor)},
-            "on_edit": on_edit,
-            "load_images": parts.load_images,
-            "lease": lambda: self.models.lease("edit"),
-            "relieve": lambda: self.models.relieve("edit"),
-            "emit": self._emit,
-        }
-        if not part or not parts.states:
-            whole = {"max_batch": parts.edit_batch, **common}
-            return EditStage(parts.ledger, parts.editor, parts.spill, **whole)
-        kind = LastPart if part == parts.states.parts[-1] else EarlierPart
-        editor: Any = parts.editor
-        return kind(
-            parts.ledger, editor, parts.spill, parts.states, part=part, max_batch=1, **common
-        )
-
-    def _score_stage(self) -> ScoreStage:
-        parts = self.parts
-        return ScoreStage(
-            parts.ledger,
-            parts.judge,
-            parts.spill,
-            parts.store,
-            provenance=self._provenance(parts.judge),
-            keep=parts.keep,
-            load_images=parts.load_images,
-            lease=lambda: self.models.lease("score"),
-            relieve=lambda: self.models.relieve("score"),
-            max_batch=parts.score_batch,
-            emit=self._emit,
-        )
-
-    def _provenance(self, model: Model) -> str:
-        """Store what a model's results owe to this machine, once; return the record's key."""
-        facts = dict(model.provenance())
-        key = "p:" + keys.digest("provenance", facts)
-        self.parts.store.add(key, facts, vital=True)  # verdicts on a full disk need it too
-        return key
+    async def _together(self, stage: EditStage | ScoreStage, source: Source) -> None:
+        """Take all pairs through a stage; those that another run has in hand come at the end."""
+        left = await self._scheduler.run(stage, source)
+        since = time.monotonic()
+        while left and self.control.feeding:
+            await anyio.sleep(LOOK)
+            waited = time.monotonic() - since
+            if self._claims.heeded and waited > OTHERS:
+                text = f"another run has had {len(left)} pairs in hand for {waited:.0f} s"
+                self._emit(Notice(time.time(), "warning", f"{text}; they are done here, too"))
+                self._claims.heeded = False
+            before = len(left)
+            left = await self._scheduler.run(stage, Source(left))
+            if len(left) < before:
+                since = time.monotonic()
+        self._claims.heeded = True
 
     async def _sample(self) -> None:
         for number in itertools.count():

@@ -21,7 +21,7 @@ from editbench.engine.failures import FirstFailures, failure_of
 from editbench.engine.grouping import Groups
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit
-from editbench.engine.steps import BatchLimits, Finished, Limits, Ready, Stepping, Steps
+from editbench.engine.steps import LATER, BatchLimits, Finished, Limits, Ready, Stepping, Steps
 from editbench.errors import EditbenchError, StoreError
 from editbench.records import Failure
 
@@ -94,6 +94,7 @@ class _Passage:
     pace: Pace
     turn: anyio.Lock = field(default_factory=anyio.Lock)  #: to take one, so that none overtakes
     steps_left: int = 0  #: that the device's thread has not been asked to take
+    put_off: list[int] = field(default_factory=list)
 
 
 class Scheduler:
@@ -117,8 +118,11 @@ class Scheduler:
         self._emit = emit
         self._batch_limits: BatchLimits = {}
 
-    async def run(self, stage: Stage, source: Source) -> None:
-        """Take every pair through the stage, until done, stopped or halted (see ``Control``)."""
+    async def run(self, stage: Stage, source: Source) -> list[int]:
+        """Take every pair through the stage, until done, stopped or halted (see ``Control``).
+
+        Returns the pairs that a step put off.
+        """
         steps = Steps(
             stage, wishes=self._control, limits=self._limits, batch_limits=self._batch_limits
         )
@@ -132,6 +136,7 @@ class Scheduler:
                 for _ in range(ON_LANE):
                     drivers.start_soon(self._drive, passage)
             self._limit.release(steps.abandon())
+        return passage.put_off
 
     async def _feed(
         self, passage: _Passage, source: Source, send: MemoryObjectSendStream[_Ahead]
@@ -201,6 +206,11 @@ class Scheduler:
         passage.steps_left += left
         for event in retrying:
             self._emit(event)
+        put_off = [item for item in done if item.output is LATER]
+        if put_off:
+            passage.put_off += [item.index for item in put_off]
+            self._limit.release(sum(item.bytes for item in put_off))
+            done = [item for item in done if item.output is not LATER]
         if not done:
             return
         seconds = sum(item.seconds for item in done)

@@ -1,35 +1,46 @@
-"""Spares the device what another run has stored since this one looked."""
+"""Spares the device what other runs have stored since this one looked, or have in hand now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from editbench.engine.claims import Claims
+from editbench.engine.steps import LATER
 from editbench.errors import StoreError
+from editbench.records import Failure
 
 InputT = TypeVar("InputT")
-OutputT = TypeVar("OutputT")
 
 
-def spared(
+def shared(
     inputs: Sequence[InputT],
+    names: Sequence[str],
     *,
-    stored: Callable[[Sequence[InputT]], Mapping[int, OutputT | None]],
-    make: Callable[[Sequence[InputT]], Sequence[OutputT]],
-) -> list[OutputT]:
-    """Return what is stored for each input, and what ``make`` makes of all the others together.
+    claims: Claims,
+    stored: Callable[[], Mapping[int, Any]],
+    make: Callable[[Sequence[InputT]], Sequence[Any]],
+) -> list[Any]:
+    """Return what is stored for each input, and what ``make`` makes of the others together.
 
-    ``stored`` says what there is, by its place among the inputs; None is nothing.
-    A store that cannot be read spares nothing. Raises what ``make`` raises, and ``ValueError`` if
+    What another run has in hand is ``LATER``. What is made stays claimed, under its name, until it
+    is dropped by whoever stores it. ``stored`` says what there is, by its place among the inputs;
+    a store that cannot be read spares nothing. Raises what ``make`` raises, and ``ValueError`` if
     it returns too few or too many.
     """
-    outputs: dict[int, OutputT] = {}
+    outputs: dict[int, Any] = dict.fromkeys(claims.take(names), LATER)
     with suppress(StoreError):  # whoever puts the result there will say so
-        found = stored(inputs)
-        outputs.update((place, one) for place, one in found.items() if one is not None)
-    left = [index for index in range(len(inputs)) if index not in outputs]
-    if left:
-        made = make([inputs[index] for index in left])
-        outputs.update(zip(left, made, strict=True))
-    return [outputs[index] for index in range(len(inputs))]
+        # Only now: what another run had in hand until just before is stored.
+        outputs |= {place: one for place, one in stored().items() if one is not None}
+    left = [place for place in range(len(inputs)) if place not in outputs]
+    try:
+        if left:
+            made = make([inputs[place] for place in left])
+            outputs.update(zip(left, made, strict=True))
+    except BaseException:
+        claims.drop(names)
+        raise
+    to_store = {names[place] for place in left if not isinstance(outputs[place], Failure)}
+    claims.drop(set(names) - to_store)
+    return [outputs[place] for place in range(len(inputs))]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from editbench.engine.claims import Claims
 from editbench.engine.commits import Row, add_together
 from editbench.engine.events import Edited, Event, Failed, Notice, Phase, Scored
 from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
@@ -14,7 +17,7 @@ from editbench.engine.memory import coding_bytes, pixel_bytes
 from editbench.engine.phases import Keep
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
 from editbench.engine.returned import proven_edits, proven_replies
-from editbench.engine.sharing import spared
+from editbench.engine.sharing import shared
 from editbench.engine.spill import Made, Spill
 from editbench.engine.states import State
 from editbench.engine.steps import Finished
@@ -32,7 +35,7 @@ class LostEdit(Exception):
     """A stored edit is gone or damaged; the pair is edited again."""
 
 
-class PairStage:
+class PairStage(ABC):
     """What both stages know of a pair."""
 
     part = ""  #: of the edits, if they are made in parts
@@ -44,6 +47,7 @@ class PairStage:
         *,
         load_images: LoadImages,
         lease: Lease,
+        claims: Claims,
         relieve: Callable[[], bool],
         max_batch: int,
         emit: Callable[[Event], None],
@@ -55,6 +59,7 @@ class PairStage:
         self._ledger = ledger
         self._load_images = load_images
         self._lease = lease
+        self._claims = claims
         self.relieve = relieve
         self._emit = emit
 
@@ -67,6 +72,20 @@ class PairStage:
     def finished(self) -> int:
         """Return for how many pairs nothing is left to do here."""
         return self.done + self.failed
+
+    def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
+        try:
+            return self._put(done)
+        finally:
+            self._claims.drop(self._name(item.input) for item in done)
+
+    @abstractmethod
+    def _put(self, done: Sequence[Finished]) -> Sequence[Any]:
+        """Store outputs and return what is to be announced for each."""
+
+    @abstractmethod
+    def _name(self, one: Any) -> str:
+        """Return what other runs know the work on an input by."""
 
     def _facts(self, index: int) -> Facts:
         facts = self._ledger.sources(index)
@@ -131,7 +150,12 @@ class EditStage(PairStage):
             with self._lease():
                 return self._make(rest, stop)
 
-        return spared(inputs, stored=self._stored, make=make)
+        names = [self._name(one) for one in inputs]
+        stored = partial(self._stored, inputs)
+        return shared(inputs, names, claims=self._claims, stored=stored, make=make)
+
+    def _name(self, one: Asked) -> str:
+        return one.key
 
     def _stored(self, inputs: Sequence[Asked]) -> Mapping[int, Any]:
         """Return what other runs have stored of these, by its place."""
@@ -141,7 +165,7 @@ class EditStage(PairStage):
     def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         return proven_edits(self._editor.edit([one.request for one in inputs], stop=stop))
 
-    def finish(self, done: Sequence[Finished]) -> Sequence[Any]:
+    def _put(self, done: Sequence[Finished]) -> Sequence[Any]:
         made = [
             Made(
                 item.input.key,
@@ -218,16 +242,19 @@ class ScoreStage(PairStage):
 
     def step(
         self, inputs: Sequence[tuple[Question | None, str]], stop: Callable[[], bool]
-    ) -> Sequence[Reply | Failure]:
-        return spared(
-            inputs,
-            stored=self._stored,
-            make=lambda rest: self._ask([question for question, _ in rest if question], stop),
-        )
+    ) -> Sequence[Any]:
+        keys = [self._name(one) for one in inputs]
 
-    def _stored(self, inputs: Sequence[tuple[Question | None, str]]) -> Mapping[int, Reply | None]:
-        keys = [key for _, key in inputs]
-        return {at: self._reply(keys[at]) for at in self._store.held(keys)}
+        def make(rest: Sequence[tuple[Question | None, str]]) -> list[Reply | Failure]:
+            return self._ask([question for question, _ in rest if question], stop)
+
+        def stored() -> Mapping[int, Reply | None]:
+            return {place: self._reply(keys[place]) for place in self._store.held(keys)}
+
+        return shared(inputs, keys, claims=self._claims, stored=stored, make=make)
+
+    def _name(self, one: tuple[Question | None, str]) -> str:
+        return one[1]
 
     def _ask(
         self, questions: Sequence[Question], stop: Callable[[], bool]
@@ -239,7 +266,7 @@ class ScoreStage(PairStage):
         record = self._store.get(key)
         return read_reply(record.header, record.payload) if record else None
 
-    def finish(self, done: Sequence[Finished]) -> list[Verdict]:
+    def _put(self, done: Sequence[Finished]) -> list[Verdict]:
         rows = []
         for item in done:
             header, payload = write_reply(

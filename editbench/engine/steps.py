@@ -18,6 +18,7 @@ from editbench.engine.failures import FAILED, failure_of, first_line
 from editbench.errors import OutOfMemory, Stopped
 from editbench.records import Failure
 
+LATER: Any = object()  #: an output: not now, so that the pair has to come again
 BatchLimits = dict[tuple[Phase, Hashable], int]  #: the most pairs of a shape that fit a step
 
 
@@ -37,7 +38,7 @@ class Stepping(Protocol):
         """Return the pair's id."""
 
     def step(self, inputs: Sequence[Any], stop: Callable[[], bool]) -> Sequence[Any]:
-        """Return one output, or a ``Failure``, for each input."""
+        """Return one output, a ``Failure`` or ``LATER`` for each input."""
 
     def relieve(self) -> bool:
         """Make room on the device after a pair alone ran out; return whether that worked."""

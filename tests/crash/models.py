@@ -21,7 +21,8 @@ NOTES = "CRASH_NOTES"  #: variable that names the side file
 CLOCK = "CRASH_CLOCK"  #: variable: seconds that the clock jumps by at the third edit
 WEIGHTS = 3_000_000  #: bytes of each model; the device of the tests holds one of them
 STATE = 50_000  #: bytes
-STEP = 0.004  #: seconds of a step
+STEP = "CRASH_STEP"  #: variable: seconds of a step
+QUICK = "0.004"  #: of them, unless told otherwise
 
 
 class Settings(BaseModel):
@@ -60,7 +61,7 @@ class Editor(ScriptedEditor):
 
     def _work(self, pair: str) -> None:
         note("edit", pair)
-        time.sleep(STEP)
+        time.sleep(float(os.environ.get(STEP, QUICK)))
         self._count += 1
         if self._count == 3 and CLOCK in os.environ:
             move_clock(float(os.environ[CLOCK]))
@@ -105,7 +106,7 @@ class PartedEditor(Editor):
         self._begin([request.pair_id], stop)
         self._check(part)
         note(part, request.pair_id)
-        time.sleep(STEP)
+        time.sleep(float(os.environ.get(STEP, QUICK)))
         reach(IN_PART)
         return f"{state.decode().strip()} {part} {request.pair_id}".encode().ljust(STATE)
 
@@ -140,7 +141,7 @@ class Judge(ScriptedJudge):
 
     def _work(self, pair: str) -> None:
         note("score", pair)
-        time.sleep(STEP)
+        time.sleep(float(os.environ.get(STEP, QUICK)))
 
 
 def move_clock(seconds: float) -> None:

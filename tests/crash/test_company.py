@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from editbench.engine.claims import LOOK
+from tests.crash.models import STEP
 from tests.crash.sessions import IN_FLIGHT, PAIRS, Instant, Place
 
 pytestmark = pytest.mark.crash
 
+SLOW = 0.08  #: seconds of a step
+EARLY = 1 + round(LOOK / SLOW)  #: steps that a run takes between two looks for others
 MOST = 18  #: results that the first run adds while the second one stands still
 
 
@@ -49,11 +53,20 @@ def test_what_a_run_has_stored_meanwhile_the_other_does_not_do_again(
         assert len(done) <= PAIRS - len(pairs) + begun_before
 
 
-def test_two_runs_that_start_together_finish_alike(undisturbed: Place, tmp_path: Path) -> None:
+def test_two_runs_that_start_together_finish_alike_and_share_the_work(
+    undisturbed: Place, tmp_path: Path
+) -> None:
     first, second = pair_of_runs(undisturbed, tmp_path)
-    with first.start() as one, second.start() as two:
+    slow = {STEP: str(SLOW)}
+    with first.start(env=slow) as one, second.start(env=slow) as two:
         one.read()
         two.read()
+    for kind in ("edit", "score"):
+        done = [note.pair for place in (first, second) for note in place.notes(kind)]
+        assert len(set(done)) == PAIRS
+        # What the first had in hand before it noticed that it was not alone any more.
+        assert len(done) <= PAIRS + EARLY
+        assert min(len(first.notes(kind)), len(second.notes(kind))) >= PAIRS // 4
     assert (one.code, two.code) == (0, 0), one.err + two.err
     assert first.outcome() == second.outcome() == undisturbed.outcome()
     first.check_store()
