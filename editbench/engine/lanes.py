@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import anyio
 
@@ -23,16 +23,28 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
-    work: Callable[[], Any]
+class Call(Generic[T]):
+    """Work that a lane was given."""
+
+    work: Callable[[], T]
     loop: asyncio.AbstractEventLoop
     done: anyio.Event = field(default_factory=anyio.Event)
-    result: Any = None
+    found: T | None = None
     error: BaseException | None = None
+
+    async def result(self) -> T:
+        """Wait for the work and return what it returned, or raise what it raised."""
+        await self.done.wait()
+        if self.error is None:
+            return cast(T, self.found)
+        try:
+            raise self.error
+        finally:
+            del self  # breaks the cycle between the error's traceback and this frame
 
     def run(self) -> None:
         try:
-            self.result = self.work()
+            self.found = self.work()
         except BaseException as exc:
             self.error = exc
         try:
@@ -49,8 +61,8 @@ class Lane:
         self.name = name
         self.busy = 0.0  #: seconds spent in calls, over all threads
         self.threads = threads
-        self._first: deque[_Call] = deque()
-        self._others: deque[_Call] = deque()
+        self._first: deque[Call[Any]] = deque()
+        self._others: deque[Call[Any]] = deque()
         self._tokens: SimpleQueue[bool] = SimpleQueue()  #: one for each call; false to end
         self._lock = threading.Lock()
         self._threads = [
@@ -71,28 +83,26 @@ class Lane:
             with self._lock:
                 self.busy += elapsed
 
-    async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call ``function`` on a thread of this lane and return its result.
+    def start(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Call[T]:
+        """Have ``function`` called on a thread of this lane.
 
-        Cancelling does not stop the call, only the wait for it.
+        Nothing stops the call; cancelling stops only the wait for its result.
         """
-        return await self._run(self._others, lambda: function(*args, **kwargs))
+        return self._start(self._others, lambda: function(*args, **kwargs))
+
+    async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call ``function`` on a thread of this lane and return its result."""
+        return await self.start(function, *args, **kwargs).result()
 
     async def run_first(self, function: Callable[..., T], *args: Any) -> T:
-        """Do as ``run``, before all calls that ``run`` has waiting."""
-        return await self._run(self._first, lambda: function(*args))
+        """Do as ``run``, before all calls that are waiting."""
+        return await self._start(self._first, lambda: function(*args)).result()
 
-    async def _run(self, calls: deque[_Call], work: Callable[[], T]) -> T:
-        call = _Call(work, asyncio.get_running_loop())
+    def _start(self, calls: deque[Call[Any]], work: Callable[[], T]) -> Call[T]:
+        call = Call(work, asyncio.get_running_loop())
         calls.append(call)
         self._tokens.put(True)
-        await call.done.wait()
-        if call.error is not None:
-            try:
-                raise call.error
-            finally:
-                del call  # breaks the cycle between the error's traceback and this frame
-        return cast(T, call.result)
+        return call
 
     def close(self, *, wait: float = 5.0) -> None:
         """End the threads once their queue is empty; give up waiting after ``wait`` seconds."""

@@ -19,7 +19,7 @@ from editbench.engine.bundles import WORTHWHILE, Bundle, Pace, Source, bundled
 from editbench.engine.events import Event
 from editbench.engine.failures import FirstFailures, failure_of
 from editbench.engine.grouping import Groups
-from editbench.engine.lanes import Lane
+from editbench.engine.lanes import Call, Lane
 from editbench.engine.memory import ByteLimit
 from editbench.engine.steps import LATER, BatchLimits, Finished, Limits, Ready, Stepping, Steps
 from editbench.errors import EditbenchError, StoreError
@@ -78,8 +78,7 @@ class _Ahead:
     """A bundle before its steps."""
 
     bundle: Bundle
-    ready: anyio.Event = field(default_factory=anyio.Event)
-    inputs: list[Any] = field(default_factory=list)
+    inputs: Call[tuple[list[Any], float]]  #: and the seconds that they took
 
 
 @dataclass(slots=True, eq=False)
@@ -149,22 +148,9 @@ class Scheduler:
                 if not self._control.feeding:
                     self._limit.release(bundle.bytes)
                     return
-                ahead = _Ahead(bundle)
-                passage.tasks.start_soon(self._prepare, passage, ahead)
-                await send.send(ahead)
-
-    async def _prepare(self, passage: _Passage, ahead: _Ahead) -> None:
-        try:
-            if self._control.feeding:
-                bundle = ahead.bundle
                 indices = [pair.index for pair in bundle.pairs]
-                work = self._pool.run(_timed, _prepare_all, passage.stage, indices)
-                ahead.inputs, seconds = await work
-                passage.pace.saw("prepare", seconds=seconds, bytes=bundle.bytes)
-        except StoreError as exc:
-            self._control.halt(exc)
-        finally:
-            ahead.ready.set()
+                inputs = self._pool.start(_timed, _prepare_all, stage, indices)
+                await send.send(_Ahead(bundle, inputs))
 
     async def _drive(self, passage: _Passage) -> None:
         """Have the device's thread take one step after the other."""
@@ -181,11 +167,10 @@ class Scheduler:
                 ahead = await passage.bundles.receive()
             except anyio.EndOfStream:
                 return False
-            await ahead.ready.wait()
-        if not self._control.feeding or not ahead.inputs:
+            inputs = await self._inputs(passage, ahead)
+        if not self._control.feeding:
             self._limit.release(ahead.bundle.bytes)
             return True
-        inputs = iter(ahead.inputs)
         for batch in ahead.bundle.batches:
             good = []
             for pair in batch:
@@ -199,6 +184,15 @@ class Scheduler:
                 passage.steps.add(good)
                 passage.steps_left += 1
         return True
+
+    async def _inputs(self, passage: _Passage, ahead: _Ahead) -> Iterator[Any]:
+        try:
+            found, seconds = await ahead.inputs.result()
+        except StoreError as exc:
+            self._control.halt(exc)
+            return iter(())
+        passage.pace.saw("prepare", seconds=seconds, bytes=ahead.bundle.bytes)
+        return iter(found)
 
     async def _step(self, passage: _Passage) -> None:
         count, passage.steps_left = passage.steps_left, 0
