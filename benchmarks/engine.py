@@ -37,7 +37,7 @@ class Size(NamedTuple):
         return write_suite(place / "suite", pairs=self.pairs, width=self.side, height=self.side)
 
 
-SMALL = Size("64x64", 64, 16, 1600, "48MB")
+SMALL = Size("64x64", 64, 16, 6400, "48MB")
 LARGE = Size("1 Mpx", 1024, 1, 300, "256MB")  # fewer and a round is mostly its begin and end
 
 

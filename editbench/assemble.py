@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from editbench.backends import home, registry
 from editbench.config import BackendConfig, RunConfig, with_paths
 from editbench.engine import cache, keys, locks, memory, opening
+from editbench.engine.claims import Claims
 from editbench.engine.devices import Device, open_device
 from editbench.engine.events import Checking, Event, Notice
 from editbench.engine.ledger import Ledger, Prompt, Rules
@@ -115,6 +116,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         states = _states(editor, store)
         if states and lock:
             states.tidy()
+        claims = Claims(store.folder)  # first, so that no run can come and go unnoticed
+        stack.callback(claims.close)
         ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill, states=states)
         if config.run.score_only and not ledger.forgo_edits():
             raise ResultError(
@@ -131,6 +134,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             notes=notes,
             parts=Parts(
                 ledger=ledger,
+                claims=claims,
                 editor=editor,
                 judge=judge,
                 store=store,

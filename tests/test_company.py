@@ -8,7 +8,7 @@ import pytest
 
 from editbench import api
 from editbench.config import layered
-from editbench.engine import claims, run
+from editbench.engine import run
 from editbench.engine.claims import Claims
 from editbench.engine.events import Edited, Event, Notice
 from editbench.engine.store import Store
@@ -20,8 +20,7 @@ NAMES = ["ant", "bee", "cow", "dog"]
 class Neighbor:
     """Another run on a store, as far as it can be seen: it has some edits in hand."""
 
-    def __init__(self, store: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(claims, "LOOK", -1.0)
+    def __init__(self, store: Path, keys: list[str]) -> None:
         store.mkdir(parents=True, mode=0o700)
         self._mine, self._anyone = Claims(store), Claims(store)
         assert self._mine.take(keys) == []
@@ -46,7 +45,7 @@ def keys(alone: Path) -> list[str]:
 def test_pairs_in_other_hands_come_last_and_are_not_waited_for_before(
     tmp_path: Path, alone: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Neighbor(tmp_path / "b/store", keys[:2], monkeypatch)
+    other = Neighbor(tmp_path / "b/store", keys[:2])
     edited: list[str] = []
 
     def watch(event: Event) -> None:
@@ -67,7 +66,7 @@ def test_a_neighbor_that_stands_still_does_not_hold_a_run_up_for_ever(
     tmp_path: Path, alone: Path, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "OTHERS", 0.5)
-    other = Neighbor(tmp_path / "b/store", keys[:2], monkeypatch)
+    other = Neighbor(tmp_path / "b/store", keys[:2])
     made = make(tmp_path / "b", pairs(tmp_path / "x", NAMES))
     other.leave()
     notices = [event.message for event in made.events if isinstance(event, Notice)]

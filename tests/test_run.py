@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from editbench import api
+from editbench.backends.diffusers_editor import DiffusersEditor
+from editbench.backends.transformers_judge import TransformersJudge
 from editbench.config import layered
 from editbench.engine.events import Planned, Recalled, RunEnded, RunStarted, Swapped
 from editbench.engine.store import Store
@@ -189,16 +193,31 @@ def test_another_judge_has_to_edit_again_what_was_not_kept(tmp_path: Path) -> No
     assert (again.count("edit"), again.count("score")) == (5, 5)
 
 
-def test_equal_pairs_share_an_edit_that_is_not_kept(tmp_path: Path) -> None:
-    suite = pairs(tmp_path / "x", ["ant", "bee"])
+@pytest.mark.parametrize("keep", ["all", "until-scored"])
+def test_equal_pairs_share_an_edit_and_a_reply(
+    tmp_path: Path, keep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = pairs(tmp_path / "x", ["ant", "bee", "cow"])
     path = Path(suite["suite"]["path"])
     row = json.loads(path.read_text().splitlines()[0])
     with path.open("a") as file:
         file.write(json.dumps(row | {"id": "twin"}) + "\n")
-    made = make(tmp_path, suite, {"memory": {"keep": "until-scored"}})
+    worked: list[str] = []
+
+    def noted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def note(self: Any, asked: Sequence[Any], *, stop: Any) -> Any:
+            worked.extend(one.pair_id for one in asked)
+            return work(self, asked, stop=stop)
+
+        return note
+
+    monkeypatch.setattr(DiffusersEditor, "edit", noted(DiffusersEditor.edit))
+    monkeypatch.setattr(TransformersJudge, "ask", noted(TransformersJudge.ask))
+    made = make(tmp_path, suite, {"memory": {"keep": keep}})
     items = made.items()
-    assert [item["state"] for item in items.values()] == ["ok"] * 3
+    assert [item["state"] for item in items.values()] == ["ok"] * 4
     assert items["twin"]["overall"] == items["ant"]["overall"]
+    assert worked == ["ant", "bee", "cow"] * 2
 
 
 @pytest.mark.anyio

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from editbench.engine import keys
-from editbench.engine.claims import Claims
 from editbench.engine.events import Event, Phase
 from editbench.engine.models import Models
 from editbench.engine.part_stages import EarlierPart, LastPart
@@ -18,12 +17,9 @@ from editbench.engine.wiring import Parts
 class Stages:
     """Makes the stages of one session."""
 
-    def __init__(
-        self, parts: Parts, models: Models, claims: Claims, emit: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, parts: Parts, models: Models, emit: Callable[[Event], None]) -> None:
         self._parts = parts
         self._models = models
-        self._claims = claims
         self._emit = emit
 
     def edit(self, part: str, on_edit: Callable[[int], None]) -> EditStage:
@@ -61,7 +57,7 @@ class Stages:
             "load_images": self._parts.load_images,
             "lease": lambda: self._models.lease(phase),
             "relieve": lambda: self._models.relieve(phase),
-            "claims": self._claims,
+            "claims": self._parts.claims,
             "emit": self._emit,
         }
 

@@ -1,8 +1,9 @@
 """What this process has in hand, so that other runs on the same store take something else.
 
-A claim is the kernel's lock on one byte of a file that stays empty. It ends with its process,
-however that ends, so it is never stale. Claims save work and guard nothing: results are right
-without them, and where there are no such locks nothing is claimed.
+A claim is the kernel's lock on one byte of a file. It ends with its process, however that ends, so
+it is never stale. Claims save work and guard nothing: results are right without them, and where
+there are no such locks nothing is claimed. Every run leaves a byte in the file, so that those that
+came before it know.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import fcntl
 import hashlib
 import os
 import struct
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 CLAIMS = "claims.lock"  #: the file's name in the store's folder
-LOOK = 0.2  #: seconds between looks for other runs
 _FLOCK = struct.Struct("hhqqi4x")  #: type, whence, first byte, bytes, pid
 _PRESENCE = 0  # the byte that every run shares
 _TAKEN = (errno.EAGAIN, errno.EACCES)
@@ -32,16 +31,26 @@ class Claims:
         self.heeded = True  #: whether what others have in hand is left to them
         self._file: int | None = None
         self._held: set[str] = set()
-        self._company, self._looked = False, 0.0
+        self._joined, self._visits = True, 0
         with suppress(OSError, AttributeError):  # no room, no such locks: nothing is claimed
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             file = os.open(folder / CLAIMS, flags, 0o600)
             try:
                 _ask(file, fcntl.F_OFD_SETLK, fcntl.F_RDLCK, _PRESENCE)
+                os.write(file, b".")
+                # In this order: whoever comes between the two lines is seen to be there.
+                self._visits = os.fstat(file).st_size
+                self._joined = _has_company(file)
             except BaseException:
                 os.close(file)
                 raise
             self._file = file
+
+    @property
+    def alone(self) -> bool:
+        """Whether this run has had the store to itself so far. False where nobody can tell."""
+        file = self._file
+        return file is not None and not self._joined and os.fstat(file).st_size == self._visits
 
     def take(self, names: Sequence[str]) -> list[int]:
         """Claim what no other run has in hand; return the places of what others have.
@@ -50,7 +59,7 @@ class Claims:
         begins later may make once more what this one has in hand at that moment.
         """
         file = self._file
-        if file is None or not self.heeded or not self._has_company(file):
+        if file is None or not self.heeded or self.alone or not _has_company(file):
             return []
         return [place for place, name in enumerate(names) if not self._take(file, name)]
 
@@ -75,13 +84,9 @@ class Claims:
         self._held.add(name)
         return True
 
-    def _has_company(self, file: int) -> bool:
-        now = time.monotonic()
-        if now - self._looked > LOOK:
-            self._looked = now
-            found = _ask(file, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, _PRESENCE)
-            self._company = found != fcntl.F_UNLCK
-        return self._company
+
+def _has_company(file: int) -> bool:
+    return _ask(file, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, _PRESENCE) != fcntl.F_UNLCK
 
 
 def _ask(file: int, command: int, kind: int, place: int) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from editbench.engine import keys
 from editbench.engine.phases import Work
 from editbench.engine.protocols import Suite
@@ -94,6 +96,7 @@ class Ledger:
         self._edits = self._bytes = 0  # to know how large a stored edit is
         self._category = array("H", bytes(2 * count))
         self.categories: list[str] = []
+        self.has_twins = False  #: whether two pairs may have the same edit
         self.latest: int | None = None  #: the pair that was edited or scored last
         self._read(states.reached() if states else {})
 
@@ -123,6 +126,8 @@ class Ledger:
             if stored or self._scored[index]:  # what was not kept is of use to its verdict only
                 self.edited(index, edit)
         self.categories = list(numbers)
+        starts = np.frombuffer(self._keys, np.uint64)[::4]
+        self.has_twins = np.unique(starts).size < len(self)
 
     def seed(self, pair: Pair, facts: Facts) -> int:
         """Return the seed of a pair's edit."""

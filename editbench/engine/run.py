@@ -15,7 +15,6 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from editbench.engine.building import Stages
 from editbench.engine.bundles import Source
-from editbench.engine.claims import LOOK, Claims
 from editbench.engine.costs import WORKING
 from editbench.engine.events import (
     Event,
@@ -45,6 +44,7 @@ SAMPLE = 0.25  #: seconds between readings of how far a move is
 SAMPLES = 4  #: of them for each reading of the memory in use
 RECALL = 64  #: replies of earlier sessions that are read in one go
 PATIENCE = 1.0  #: seconds that a step has to end in, once it is to be given up
+LOOK = 0.2  #: seconds between looks at pairs that another run has in hand
 OTHERS = 60.0  #: seconds of no progress that another run has with what it has in hand
 
 
@@ -73,8 +73,7 @@ class Execution:
             limits=parts.limits,
             emit=emit,
         )
-        self._claims = Claims(parts.store.folder)
-        self._stages = Stages(parts, self.models, self._claims, emit)
+        self._stages = Stages(parts, self.models, emit)
         self._lost = self._scored = 0  # in this pass
         self._costs = parts.costs()
 
@@ -101,7 +100,7 @@ class Execution:
                     await self.models.close()
             self._lane.close(wait=0.0 if self.control.now else 5.0)
             self._pool.close()
-            self._claims.close()
+            self.parts.claims.close()
 
     async def _lose_patience(self, scope: anyio.CancelScope) -> None:
         """Leave a step behind that heeds no request: its thread ends with the process."""
@@ -249,15 +248,15 @@ class Execution:
         while left and self.control.feeding:
             await anyio.sleep(LOOK)
             waited = time.monotonic() - since
-            if self._claims.heeded and waited > OTHERS:
+            if self.parts.claims.heeded and waited > OTHERS:
                 text = f"another run has had {len(left)} pairs in hand for {waited:.0f} s"
                 self._emit(Notice(time.time(), "warning", f"{text}; they are done here, too"))
-                self._claims.heeded = False
+                self.parts.claims.heeded = False
             before = len(left)
             left = await self._scheduler.run(stage, Source(left))
             if len(left) < before:
                 since = time.monotonic()
-        self._claims.heeded = True
+        self.parts.claims.heeded = True
 
     async def _sample(self) -> None:
         for number in itertools.count():

@@ -87,6 +87,10 @@ class PairStage(ABC):
     def _name(self, one: Any) -> str:
         """Return what other runs know the work on an input by."""
 
+    def _may_be_stored(self) -> bool:
+        """Return whether somebody else may have stored some of what this stage has to make."""
+        return self._ledger.has_twins or not self._claims.alone
+
     def _facts(self, index: int) -> Facts:
         facts = self._ledger.sources(index)
         assert not isinstance(facts, str)  # unreadable pairs never reach a stage
@@ -158,7 +162,9 @@ class EditStage(PairStage):
         return one.key
 
     def _stored(self, inputs: Sequence[Asked]) -> Mapping[int, Any]:
-        """Return what other runs have stored of these, by its place."""
+        """Return what has been stored of these since the ledger was filled, by its place."""
+        if not self._may_be_stored():
+            return {}
         found = self._spill.held([one.key for one in inputs])
         return {at: self._spill.facts(inputs[at].key) for at in found}
 
@@ -249,6 +255,8 @@ class ScoreStage(PairStage):
             return self._ask([question for question, _ in rest if question], stop)
 
         def stored() -> Mapping[int, Reply | None]:
+            if all(question for question, _ in inputs) and not self._may_be_stored():
+                return {}
             return {place: self._reply(keys[place]) for place in self._store.held(keys)}
 
         return shared(inputs, keys, claims=self._claims, stored=stored, make=make)

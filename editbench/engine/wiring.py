@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+from editbench.engine.claims import Claims
 from editbench.engine.costs import CostBook
 from editbench.engine.devices import Device
 from editbench.engine.events import Phase
@@ -44,6 +45,7 @@ class Parts:
     """What a run is made of."""
 
     ledger: Ledger
+    claims: Claims
     editor: Editor
     judge: Judge
     store: Store

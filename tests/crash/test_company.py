@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from editbench.engine.claims import LOOK
 from tests.crash.models import STEP
 from tests.crash.sessions import IN_FLIGHT, PAIRS, Instant, Place
 
 pytestmark = pytest.mark.crash
 
 SLOW = 0.08  #: seconds of a step
-EARLY = 1 + round(LOOK / SLOW)  #: steps that a run takes between two looks for others
 MOST = 18  #: results that the first run adds while the second one stands still
 
 
@@ -65,7 +63,7 @@ def test_two_runs_that_start_together_finish_alike_and_share_the_work(
         done = [note.pair for place in (first, second) for note in place.notes(kind)]
         assert len(set(done)) == PAIRS
         # What the first had in hand before it noticed that it was not alone any more.
-        assert len(done) <= PAIRS + EARLY
+        assert len(done) <= PAIRS + IN_FLIGHT
         assert min(len(first.notes(kind)), len(second.notes(kind))) >= PAIRS // 4
     assert (one.code, two.code) == (0, 0), one.err + two.err
     assert first.outcome() == second.outcome() == undisturbed.outcome()

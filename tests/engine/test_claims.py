@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from editbench.engine import claims as module
 from editbench.engine.claims import Claims
 from editbench.engine.sharing import shared
 from editbench.engine.steps import LATER
@@ -24,11 +23,6 @@ sys.stdin.readline()
 print(claims.take(["a", "b"]), flush=True)
 sys.stdin.readline()
 """
-
-
-@pytest.fixture(autouse=True)
-def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK", -1.0)
 
 
 def test_what_one_has_in_hand_the_other_leaves_until_it_is_dropped(tmp_path: Path) -> None:
@@ -114,3 +108,19 @@ def test_a_step_that_raises_lets_go_and_a_store_that_cannot_be_read_spares_nothi
     with pytest.raises(OutOfMemory):
         shared([1], ["a"], claims=one, stored=unreadable, make=fail)
     assert two.take(["a"]) == []
+
+
+def test_a_run_is_alone_until_another_comes_and_never_again(tmp_path: Path) -> None:
+    one = Claims(tmp_path)
+    assert one.alone
+    two = Claims(tmp_path)
+    assert not one.alone and not two.alone
+    two.close()
+    assert not one.alone
+    one.close()
+    assert Claims(tmp_path).alone
+
+
+def test_where_nothing_can_be_locked_nobody_knows_to_be_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert not Claims(tmp_path / "file").alone
