@@ -41,7 +41,7 @@ class Loop:
     def __init__(self, parts: Any) -> None:
         self.parts, self.ledger = parts, parts.ledger
         self.swaps, self.last = 0, ""
-        self.residency = ResidencyManager(parts.device)
+        self.residency = ResidencyManager(parts.device("edit"))
         self.models = {"edit": parts.editor, "score": parts.judge}
         self.residency.plan({role: model.footprint for role, model in self.models.items()})
         for role, model in self.models.items():

@@ -97,8 +97,9 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             progress=lambda done, total: emit(Checking(time.time(), suite.name, done, total)),
         )
         memo.flush()
-        device, device_bytes, notes = _device(config, editor, judge)
-        pretended = device_bytes or 0 if device.name == "cpu" else 0  # it is host memory, too
+        devices, notes = _devices(config, editor, judge)
+        # Pretend devices are host memory, too.
+        pretended = sum(each.limit or 0 for each in devices if each.name == "cpu")
         available = max(0, memory.host_available() - pretended)
         host = memory.host_budget(
             config.memory.host,
@@ -140,8 +141,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 store=store,
                 spill=spill,
                 states=states,
-                device=device,
-                device_bytes=device_bytes,
+                devices=devices,
                 host_bytes=host - host // 4,
                 weights=Weights(
                     memory.weights_budget(config.memory.weights, available=available, images=host),
@@ -221,21 +221,24 @@ def store_folder() -> Path:
     return home.home() / "store"
 
 
-def _device(
+def _devices(
     config: RunConfig, editor: Model, judge: Model
-) -> tuple[Device, int | None, tuple[str, ...]]:
+) -> tuple[tuple[Device, ...], tuple[str, ...]]:
+    """Return one device for both models, or the editor's and the judge's, and what to say of it."""
     budget = config.memory.device_budget
-    device = open_device(config.memory.device, budget=budget)
+    names = config.memory.device.split(",")
+    devices = tuple(open_device(name, budget=budget) for name in names)
     named = [str(model.identity.get("model", "")) for model in (editor, judge)]
     tiny = [name for name in named if name.startswith(TINY)]
     notes = []
     if tiny:
         notes.append("tiny models have random weights: these scores mean nothing")
-    if len(tiny) == 2 and device.name == "cpu" and budget is None:
+    if len(tiny) == 2 and budget is None and {each.name for each in devices} == {"cpu"}:
         size = int(max(editor.footprint, judge.footprint) * PRETEND)
-        device = open_device("cpu", budget=size)
-        notes.append(f"a pretend device of {format_bytes(size)} holds one of the two at a time")
-    return device, device.limit, tuple(notes)
+        devices = tuple(open_device("cpu", budget=size) for _ in devices)
+        what = "a pretend device" if len(devices) == 1 else "each of two pretend devices"
+        notes.append(f"{what} of {format_bytes(size)} holds one of the two at a time")
+    return devices, tuple(notes)
 
 
 def _states(editor: Any, store: Store) -> States | None:

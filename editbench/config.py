@@ -45,6 +45,15 @@ def _share(value: object) -> object:
     return _bytes_only(value)
 
 
+def _devices(value: object) -> object:
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
+    if len(names) > 2 or not all(names):
+        raise ValueError(f"expected a device, or the editor's and the judge's, got {value!r}")
+    if len(names) == 2 and ("auto" in names or (names[0] == names[1] != "cpu")):
+        raise ValueError(f"expected two different devices such as cuda:0,cuda:1, got {value!r}")
+    return ",".join(names)
+
+
 def _folder_name(value: object) -> object:
     if isinstance(value, str) and (not value or value in (".", "..") or "/" in value):
         raise ValueError(f"expected the name of one folder, got {value!r}; run.out says where")
@@ -131,7 +140,10 @@ class ObserverConfig(BaseModel):
 class MemoryConfig(_Section):
     """How much may be held where."""
 
-    device: str = Field("auto", description="cuda:0, mps, cpu or auto")
+    device: Annotated[str, BeforeValidator(_devices)] = Field(
+        "auto",
+        description="cuda:0, mps, cpu or auto; cuda:0,cuda:1 is one for each model",
+    )
     device_budget: Budget | None = Field(
         None, description="bytes or share of the device; on a CPU it makes a pretend device"
     )

@@ -134,7 +134,7 @@ class Run:
             failed = summary["overall"]["pairs"] - summary["overall"]["n"]
             status = "ok" if failed <= self._config.run.max_failures else "failed"
         finally:
-            swaps = self._execution.models.swaps
+            swaps = self._execution.swaps
             now = time.time()
             self._emit(RunEnded(now, status, now - start, swaps, summary))
         self.result = RunResult(self.folder)

@@ -166,7 +166,13 @@ class Settings:
         flag("skip-bad", help="Count unreadable images as failures; go on.", panel=WHICH),
     ] = False
     device: Annotated[
-        str | None, flag("device", help="Device.", panel=MEMORY, metavar="cuda:0|mps|cpu|auto")
+        str | None,
+        flag(
+            "device",
+            help="Device, or one for each model.",
+            panel=MEMORY,
+            metavar="cuda:0|cuda:0,cuda:1|cpu|auto",
+        ),
     ] = None
     device_budget: Annotated[
         str | None,

@@ -45,7 +45,7 @@ use = "transformers"            # editbench list judges
 rubric = "default"              # or a TOML file with your own
 
 [memory]
-device = "auto"                 # cuda:0, mps, cpu
+device = "auto"                 # cuda:0, cpu; "cuda:0,cuda:1": one for each model
 # device_budget = "90%"         # of the device
 # host = "8GB"                  # decoded images kept in RAM
 # weights = "40GB"              # weights kept in RAM beside the device; the rest is on disk

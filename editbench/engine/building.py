@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from editbench.engine import keys
 from editbench.engine.events import Event, Phase
 from editbench.engine.models import Models
 from editbench.engine.part_stages import EarlierPart, LastPart
+from editbench.engine.phases import Role
 from editbench.engine.protocols import Model
 from editbench.engine.stages import EditStage, ScoreStage
 from editbench.engine.wiring import Parts
@@ -17,7 +18,9 @@ from editbench.engine.wiring import Parts
 class Stages:
     """Makes the stages of one session."""
 
-    def __init__(self, parts: Parts, models: Models, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, parts: Parts, models: Mapping[Role, Models], emit: Callable[[Event], None]
+    ) -> None:
         self._parts = parts
         self._models = models
         self._emit = emit
@@ -55,8 +58,8 @@ class Stages:
     def _common(self, phase: Phase) -> dict[str, Any]:
         return {
             "load_images": self._parts.load_images,
-            "lease": lambda: self._models.lease(phase),
-            "relieve": lambda: self._models.relieve(phase),
+            "lease": lambda: self._models[phase].lease(phase),
+            "relieve": lambda: self._models[phase].relieve(phase),
             "claims": self._parts.claims,
             "emit": self._emit,
         }

@@ -20,7 +20,7 @@ from editbench.engine.residency import ResidencyManager
 
 
 class Models:
-    """The editor and the judge of a run. Every call of theirs happens on the device's lane."""
+    """The models of one device. Every call of theirs happens on the device's lane."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Models:
         stop: Stop,
     ) -> None:
         self.swaps = 0
+        self.roles = models.keys()
         self._models = models
         self._residency = residency
         self._lane = lane
@@ -49,19 +50,22 @@ class Models:
     async def follow(self, plan: Plan) -> None:
         """Take note of what a plan's phases have on the device. Raises ``DoesNotFit``."""
         apart = any(step.part for step in plan.phases)
-        streamed = {role: plan.budget(role) for role in plan.streamed}
+        streamed = {role: plan.budget(role) for role in plan.streamed if role in self._models}
         for role in sorted(self._loaded):
             changed = (role in streamed) != (role in self._streamed)
             if changed or (role == "edit" and apart != self._apart):
                 await self._drop(role)
         self._apart, self._streamed = apart, streamed
         together = [
-            tuple(name for name in names if name not in streamed)
+            tuple(name for name in self._own(names) if name not in streamed)
             for names in order.together(plan.phases)
         ]
         sizes = {name: plan.sizes[name] for names in together for name in names}
         self._residency.plan(
-            sizes, together=together, reserve=plan.reserve, in_memory=plan.hosting.in_memory
+            sizes,
+            together=together,
+            reserve=plan.reserve(self._models),
+            in_memory=plan.hosting.in_memory,
         )
 
     @property
@@ -96,20 +100,21 @@ class Models:
         return Moving(time.time(), name, min(done, size), size)
 
     async def ready(self, step: PhaseStep, roles: Sequence[Role], *, later: Sequence[Role]) -> None:
-        """Make what a step needs resident; drop the models that are not needed ``later``.
+        """Make what a step needs resident for these roles; drop what is not needed ``later``.
 
         Raises ``Stopped`` where a move is given up, which can be made again.
         """
         for role in sorted(self._loaded - set(roles)):
             if role not in later or role in self._streamed:  # it cannot leave and come back
                 await self._drop(role)
+        present = self._own(step.models)
         self._names = {
-            role: tuple(name for name in step.models if name.partition(".")[0] == role) or (role,)
+            role: tuple(name for name in present if order.belongs(name, (role,))) or (role,)
             for role in roles
             if role not in self._streamed
         }
-        old = self._last if self._present and order.changes(self._present, step) else ""
-        self._present = step.models
+        old = self._last if self._present and order.changes(self._present, present) else ""
+        self._present = present
         for role in roles:
             if role not in self._loaded:
                 await self._load(role)
@@ -119,10 +124,14 @@ class Models:
 
     async def look_ahead(self, roles: Sequence[Role], done: Callable[[], int], total: int) -> None:
         """Begin to read the models that come next, once little of the present work is left."""
-        for role in roles:
+        for role in self._models.keys() & roles:
             if files := self._files(role):
                 await nearly_done(done, total, seconds=seconds_to_read(files))
                 self._ahead[role] = ReadAhead(files, most=host_available() - RESERVE)
+
+    def _own(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those that are models of this device, or modules of them."""
+        return tuple(name for name in names if order.belongs(name, self._models))
 
     def _files(self, role: Role) -> Sequence[Path]:
         """Return the files that a model has yet to be read from; none if it is loaded."""

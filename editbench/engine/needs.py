@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from editbench.engine.phases import Role, Work
 from editbench.engine.protocols import Part, Streaming
@@ -41,14 +41,33 @@ class Room:
     spill_bytes: int | None = None
     host_bytes: int | None = None  #: of host memory, for weights beside those on the device
     file_bytes: int | None = None  #: of disk, for weights that host memory cannot hold
+    judge_device: str = ""  #: if the judge has a device of its own
+    judge_bytes: int | None = None  #: of that device
+
+    def of(self, role: Role) -> Room:
+        """Return what there is for one of the models."""
+        if role == "edit" or not self.judge_device:
+            return replace(self, judge_device="")
+        return replace(
+            self, device=self.judge_device, device_bytes=self.judge_bytes, judge_device=""
+        )
 
     def holds(self, size: int) -> bool:
         """Return whether so many bytes fit on the device."""
         return self.device_bytes is None or size <= self.device_bytes
 
+    def describe(self) -> str:
+        """Return each device and its bytes in words."""
+        rooms = [self.of("edit"), self.of("score")] if self.judge_device else [self]
+        return "; ".join(f"{room.device}, {room.limit}" for room in rooms)
+
+    @property
+    def limit(self) -> str:
+        """What the device has, in words."""
+        return "no limit" if self.device_bytes is None else format_bytes(self.device_bytes)
+
     def __str__(self) -> str:
-        limit = "no limit" if self.device_bytes is None else format_bytes(self.device_bytes)
-        return f"{self.device} has {limit}"
+        return f"{self.device} has {self.limit}"
 
 
 @dataclass(frozen=True, slots=True)

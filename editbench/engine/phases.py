@@ -159,14 +159,19 @@ def _groups(
     return groups, use_score_first, [reason]
 
 
-def changes(present: Collection[str], step: PhaseStep) -> bool:
-    """Return whether a step needs models that were not there in the step before it."""
-    return not set(step.models) <= set(present)
+def changes(before: Collection[str], after: Collection[str]) -> bool:
+    """Return whether one step's models were not all there in the step before it."""
+    return not set(after) <= set(before)
+
+
+def belongs(name: str, roles: Collection[str]) -> bool:
+    """Return whether a model, or the module of one, is that of one of these roles."""
+    return name.partition(".")[0] in roles
 
 
 def swaps(phases: Sequence[PhaseStep]) -> int:
     """Return how often something else has to go to the device."""
-    return sum(changes(before.models, step) for before, step in itertools.pairwise(phases))
+    return sum(changes(before.models, step.models) for before, step in itertools.pairwise(phases))
 
 
 def together(phases: Sequence[PhaseStep]) -> list[tuple[str, ...]]:

@@ -8,20 +8,21 @@ model lies (see placement).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 from editbench.engine import phases as order
 from editbench.engine.hosting import Hosting, host
-from editbench.engine.needs import Fit, Need, Room, price, refusal
+from editbench.engine.needs import SECTIONS, Fit, Need, Room, price, refusal
 from editbench.engine.phases import Keep, PhaseStep, Role, Turn, Work
 from editbench.engine.placement import aligned
 from editbench.records import Json
 from editbench.units import format_bytes, format_seconds
 
 Placement = Literal[
-    "nothing to do", "one model", "co-resident", "remote", "phased", "in parts", "streamed"
+    "nothing to do", "one model", "co-resident", "split", "remote", "phased", "in parts", "streamed"
 ]
 
 
@@ -58,15 +59,18 @@ class Plan:
         """Bytes of weights of each model that the phases name, or of each module."""
         return _sizes(*self.needs)
 
-    @property
-    def reserve(self) -> int:
-        """Bytes of the device that stay free for steps."""
-        return max(need.working for need in self.needs)
+    def need(self, role: Role) -> Need:
+        """Return what a model takes."""
+        return self.needs[0 if role == "edit" else 1]
+
+    def reserve(self, roles: Iterable[Role]) -> int:
+        """Return the bytes of a device that stay free for steps of these models."""
+        used = {role for step in self.phases for role in step.roles}
+        return max((self.need(role).working for role in used.intersection(roles)), default=0)
 
     def budget(self, role: Role) -> int:
         """Return the bytes of the device that weights of a model may take while it is alone."""
-        need = self.needs[0 if role == "edit" else 1]
-        return (self.room.device_bytes or 0) - need.working
+        return (self.room.of(role).device_bytes or 0) - self.need(role).working
 
     @property
     def batches(self) -> int:
@@ -76,7 +80,6 @@ class Plan:
         """Return the plan in words and numbers, one fact a line."""
         editor, judge = self.needs
         room, seconds = self.room, self.seconds
-        device = "no limit" if room.device_bytes is None else format_bytes(room.device_bytes)
         free = "" if room.spill_bytes is None else f", {format_bytes(room.spill_bytes)} free"
         states = f" and {format_bytes(self.state_bytes)} between parts" if self.state_bytes else ""
         duration = "unknown until measured" if seconds is None else f"~{format_seconds(seconds)}"
@@ -84,7 +87,7 @@ class Plan:
             f"placement  {self.placement}",
             f"editor     {editor.name}, {format_bytes(editor.weights)}{self._how('edit')}",
             f"judge      {judge.name}, {format_bytes(judge.weights)}{self._how('score')}",
-            f"device     {room.device}, {device}",
+            f"device     {room.describe()}",
             f"swaps      {self.swaps} ({self.naive_swaps} pair by pair)",
             f"moves      {format_bytes(self.bytes_moved)} to the device{self._from_disk()}",
             f"disk       about {format_bytes(self.spill_bytes)} of edits{states}{free}",
@@ -106,6 +109,10 @@ class Plan:
     def _how(self, role: Role) -> str:
         return ", streamed" if role in self.streamed else ""
 
+    def _homes(self) -> Iterator[tuple[Role, Need, Room]]:
+        roles: tuple[Role, Role] = ("edit", "score")
+        return ((role, self.need(role), self.room.of(role)) for role in roles)
+
     def as_json(self) -> dict[str, Json]:
         """Return the plan as JSON values."""
         return {
@@ -117,10 +124,15 @@ class Plan:
             "state_bytes": self.state_bytes,
             "seconds": self.seconds,
             "batches": self.batches,
-            "device": {"name": self.room.device, "bytes": self.room.device_bytes},
             "models": [
-                {"role": role, "name": need.name, "weights": need.weights, "working": need.working}
-                for role, need in zip(("editor", "judge"), self.needs, strict=True)
+                {
+                    "role": SECTIONS[role],
+                    "name": need.name,
+                    "weights": need.weights,
+                    "working": need.working,
+                    "device": {"name": room.device, "bytes": room.device_bytes},
+                }
+                for role, need, room in self._homes()
             ],
             "phases": [
                 {
@@ -159,10 +171,15 @@ def make_plan(
 ) -> Plan:
     """Return the cheapest way through the work. Raises ``DoesNotFit`` with what would help."""
     costs = costs or Costs()
+    if room.judge_device:
+        if work.missing and editor.weights and judge.weights:
+            one = partial(make_plan, work, costs=costs, keep=keep, early_scores=early_scores)
+            return _split(one, work, editor, judge, room, costs)
+        room = room.of("edit" if work.missing and editor.weights else "score")
     fit = Fit(work, editor, judge, room)
     streamed = fit.streamed
     placement, why = _place(fit, costs)
-    capacity = (room.device_bytes or 0) - max(editor.working, judge.working)
+    capacity = (room.device_bytes or 0) - fit.step
     scoring = ("score",) if judge.weights else ()
     editing = [Turn("", ("edit",) if editor.weights else ())]
     if fit.apart:
@@ -195,15 +212,7 @@ def make_plan(
     elif room.device_bytes is not None:
         loads = order.loads(phases, sizes, capacity=capacity)
     moved = sum(size for _, size in loads)
-    hosting = Hosting()
-    if loads:
-        hosting = host(
-            _without(phases, streamed),
-            sizes,
-            [load for load in loads if load[0] not in streamed],
-            memory=room.host_bytes and max(0, room.host_bytes - _streamed_bytes(streamed)),
-            disk=room.file_bytes,
-        )
+    hosting = _host(phases, sizes, loads, streamed, room)
     reasons += filter(None, [hosting.describe()])
     if fit.apart:
         reasons.insert(0, _price(phases, moved, sizes))
@@ -224,6 +233,74 @@ def make_plan(
         reasons=(*why, *reasons),
         loads=tuple(loads),
         costs=costs,
+    )
+
+
+def _split(
+    one: Callable[[Need, Need, Room], Plan],
+    work: Work,
+    editor: Need,
+    judge: Need,
+    room: Room,
+    costs: Costs,
+) -> Plan:
+    """Return the plan if each model has a device of its own, where the other one takes nothing.
+
+    ``one`` plans for one device.
+    """
+    alone = replace(room, host_bytes=None, file_bytes=None)  # they share those
+    editing = one(editor, Need(judge.name, 0), alone.of("edit"))
+    scoring = one(Need(editor.name, 0), judge, alone.of("score"))
+    phases = [
+        replace(step, models=(*step.models, "score")) if step.kind == "both" else step
+        for step in editing.phases
+    ]
+    before = sum(len(step.models) for step in editing.phases if step.kind == "edit")
+    first = before + len(next(step for step in editing.phases if step.kind == "both").models)
+    loads = [*editing.loads[:first], *scoring.loads, *editing.loads[first:]]
+    streamed: dict[Role, Need] = {
+        role: need
+        for role, need in (("edit", editor), ("score", judge))
+        if role in (*editing.streamed, *scoring.streamed)
+    }
+    hosting = _host(phases, _sizes(editor, judge), loads, streamed, room)
+    reasons = ["each model has a device of its own, so both phases run at once"]
+    for part in (editing, scoring):
+        reasons += part.reasons[part.placement == "remote" :]  # it is not: that is a way to plan it
+    seconds = None
+    if costs.edit is not None and costs.score is not None:
+        slower = max(len(work.missing) * costs.edit, _scores(work) * costs.score)
+        seconds = slower + _moving(editing.bytes_moved + scoring.bytes_moved, costs)
+    return replace(
+        editing,
+        placement="split",
+        phases=tuple(phases),
+        bytes_moved=editing.bytes_moved + scoring.bytes_moved,
+        seconds=seconds,
+        needs=(editor, judge),
+        room=room,
+        hosting=hosting,
+        streamed=tuple(streamed),
+        reasons=tuple(dict.fromkeys(filter(None, [*reasons, hosting.describe()]))),
+        loads=tuple(loads),
+    )
+
+
+def _host(
+    phases: Sequence[PhaseStep],
+    sizes: Mapping[str, int],
+    loads: Sequence[tuple[str, int]],
+    streamed: Mapping[Role, Need],
+    room: Room,
+) -> Hosting:
+    if not loads:
+        return Hosting()
+    return host(
+        _without(phases, streamed),
+        sizes,
+        [load for load in loads if load[0] not in streamed],
+        memory=room.host_bytes and max(0, room.host_bytes - _streamed_bytes(streamed)),
+        disk=room.file_bytes,
     )
 
 
@@ -286,7 +363,7 @@ def _sizes(editor: Need, judge: Need) -> dict[str, int]:
 def _price(phases: Sequence[PhaseStep], moved: int, sizes: Mapping[str, int]) -> str:
     """Say what turns cost beside a device that holds the editor whole."""
     swaps = sum(
-        order.changes(before.models, after)
+        order.changes(before.models, after.models)
         for before, after in itertools.pairwise(phases)
         if before.part and after.part and before.batch == after.batch
     )
@@ -302,8 +379,16 @@ def _present(phase: PhaseStep) -> str:
 
 
 def _seconds(work: Work, moved: int, costs: Costs) -> float | None:
-    edits, scores = len(work.missing), len(work.missing) + len(work.ready)
+    edits, scores = len(work.missing), _scores(work)
     if (edits and costs.edit is None) or (scores and costs.score is None):
         return None
     total = edits * (costs.edit or 0.0) + scores * (costs.score or 0.0)
-    return total + (moved / costs.bytes_per_second if costs.bytes_per_second else 0.0)
+    return total + _moving(moved, costs)
+
+
+def _scores(work: Work) -> int:
+    return len(work.missing) + len(work.ready)
+
+
+def _moving(moved: int, costs: Costs) -> float:
+    return moved / costs.bytes_per_second if costs.bytes_per_second else 0.0

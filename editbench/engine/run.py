@@ -28,13 +28,11 @@ from editbench.engine.events import (
 )
 from editbench.engine.lanes import Lane
 from editbench.engine.memory import ByteLimit, pixel_bytes, return_freed_memory
-from editbench.engine.models import Models
 from editbench.engine.phases import PhaseStep, Role
 from editbench.engine.pictures import Pictures, small
 from editbench.engine.plan import Costs, Plan
-from editbench.engine.protocols import Model
-from editbench.engine.residency import ResidencyManager
-from editbench.engine.scheduler import Control, Scheduler
+from editbench.engine.scheduler import Control
+from editbench.engine.seats import take_seats
 from editbench.engine.stages import EditStage, ScoreStage
 from editbench.engine.wiring import Parts, plan_run
 from editbench.errors import Stopped, StoreFull
@@ -56,26 +54,22 @@ class Execution:
         self.control = Control()
         self._urged = anyio.Event()  # not to wait for the step on the device
         self._emit = emit
-        self._lane = Lane(parts.device.name)
         self._pool = Lane("pool", threads=pool_threads())
         self._bytes = ByteLimit(parts.host_bytes)
-        residency = ResidencyManager(
-            parts.device, folder=parts.weights.folder, keep_files=parts.weights.keep
+        self._seats = take_seats(
+            parts, pool=self._pool, limit=self._bytes, control=self.control, emit=emit
         )
-        roles: dict[Role, Model] = {"edit": parts.editor, "score": parts.judge}
-        self.models = Models(roles, residency, self._lane, emit, stop=lambda: self.control.now)
-        self._residency = residency
-        self._scheduler = Scheduler(
-            lane=self._lane,
-            pool=self._pool,
-            limit=self._bytes,
-            control=self.control,
-            limits=parts.limits,
-            emit=emit,
+        self._stages = Stages(
+            parts, {role: seat.models for role, seat in self._seats.items()}, emit
         )
-        self._stages = Stages(parts, self.models, emit)
+        self._places = list(dict.fromkeys(self._seats.values()))  # each device once
         self._lost = self._scored = 0  # in this pass
         self._costs = parts.costs()
+
+    @property
+    def swaps(self) -> int:
+        """How often the model on a device has changed so far."""
+        return sum(seat.models.swaps for seat in self._places)
 
     def stop(self, *, now: bool = False) -> None:
         """Ask to finish what is on the device and stop; with ``now``, at the next step."""
@@ -96,9 +90,10 @@ class Execution:
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                if not self.control.now:
-                    await self.models.close()
-            self._lane.close(wait=0.0 if self.control.now else 5.0)
+                for seat in self._places:
+                    if not self.control.now:
+                        await seat.models.close()
+                    seat.lane.close(wait=0.0 if self.control.now else 5.0)
             self._pool.close()
             self.parts.claims.close()
 
@@ -125,7 +120,8 @@ class Execution:
             )
             if slow := plan.hosting.describe():
                 self._emit(Notice(time.time(), "warning", slow))
-            await self.models.follow(plan)
+            for seat in self._places:
+                await seat.models.follow(plan)
             full = await self._carry_out(plan.phases)
             if self.control.cause:
                 raise self.control.cause
@@ -173,12 +169,14 @@ class Execution:
             roles.append("score")
         if not roles:
             return
-        try:
-            await self.models.ready(phase, roles, later=later)
-        except Stopped:
-            return
-        if self.models.bytes_per_second:
-            self._costs.write("move", self.models.bytes_per_second)
+        for seat in self._places:
+            if here := [role for role in roles if role in seat.models.roles]:
+                try:
+                    await seat.models.ready(phase, here, later=later)
+                except Stopped:
+                    return
+                if seat.models.bytes_per_second:
+                    self._costs.write("move", seat.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)
         score = self._stages.score() if "score" in roles else None
         hand_on = send.send_nowait if phase.kind == "both" else _ignore
@@ -219,14 +217,16 @@ class Execution:
         upcoming: Sequence[Role],
     ) -> None:
         self._emit(PhaseStarted(time.time(), stage.phase, batch, len(items), stage.part))
-        start, busy = time.perf_counter(), self._lane.busy
+        seat = self._seats[stage.phase]
+        start, busy = time.perf_counter(), seat.lane.busy
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.models.look_ahead, upcoming, stage.finished, len(items))
+            for each in self._places:
+                tasks.start_soon(each.models.look_ahead, upcoming, stage.finished, len(items))
             await self._together(stage, Source(items, more))
             tasks.cancel_scope.cancel()
         if stage.seconds:
             self._costs.write(stage.phase, stage.seconds / stage.done)
-        if taken := self.models.working(stage.phase):
+        if taken := seat.models.working(stage.phase):
             self._costs.write(WORKING[stage.phase], taken / stage.max_batch)
         self._emit(
             PhaseEnded(
@@ -236,14 +236,15 @@ class Execution:
                 stage.done,
                 stage.failed,
                 time.perf_counter() - start,
-                self._lane.busy - busy,
+                seat.lane.busy - busy,
                 stage.part,
             )
         )
 
     async def _together(self, stage: EditStage | ScoreStage, source: Source) -> None:
         """Take all pairs through a stage; those that another run has in hand come at the end."""
-        left = await self._scheduler.run(stage, source)
+        scheduler = self._seats[stage.phase].scheduler
+        left = await scheduler.run(stage, source)
         since = time.monotonic()
         while left and self.control.feeding:
             await anyio.sleep(LOOK)
@@ -253,7 +254,7 @@ class Execution:
                 self._emit(Notice(time.time(), "warning", f"{text}; they are done here, too"))
                 self.parts.claims.heeded = False
             before = len(left)
-            left = await self._scheduler.run(stage, Source(left))
+            left = await scheduler.run(stage, Source(left))
             if len(left) < before:
                 since = time.monotonic()
         self.parts.claims.heeded = True
@@ -262,8 +263,9 @@ class Execution:
         for number in itertools.count():
             if number % SAMPLES == 0:
                 self._emit(self.memory())
-            if moving := self.models.moving():
-                self._emit(moving)
+            for seat in self._places:
+                if moving := seat.models.moving():
+                    self._emit(moving)
             await anyio.sleep(SAMPLE)
 
     async def _recall(self) -> None:
@@ -307,19 +309,19 @@ class Execution:
 
     def memory(self) -> Memory:
         """Return what is in use now."""
-        parts = self.parts
+        parts, seats = self.parts, self._places
         used, room = parts.store.used(), parts.store.room()
         return Memory(
             time.time(),
-            parts.device.name,
-            self._residency.used,
-            parts.device_bytes or 0,
+            parts.place,
+            sum(seat.residency.used for seat in seats),
+            sum(device.limit or 0 for device in parts.devices),
             self._bytes.used + parts.spill.stats().in_memory,
             parts.host_bytes,
             used,
             used + room if room is not None else 0,
-            self.models.resident,
-            self.models.loaded,
+            tuple(name for seat in seats for name in seat.models.resident),
+            tuple(name for seat in seats for name in seat.models.loaded),
         )
 
 

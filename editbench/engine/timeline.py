@@ -26,6 +26,7 @@ def timeline(plan: Plan) -> list[Stretch]:
     edit_bytes = plan.spill_bytes // (sum(len(step.edits) for step in plan.phases) or 1)
     loads = list(reversed(plan.loads))
     found: list[Stretch] = []
+    split = plan.placement == "split"
     before: tuple[str, ...] | None = None
     for step in plan.phases:
         count, coming = 0, []
@@ -36,22 +37,25 @@ def timeline(plan: Plan) -> list[Stretch]:
                 if size:
                     role, _, module = name.partition(".")
                     coming.append(module or names[role])
-        if (before is None and coming) or (before is not None and order.changes(before, step)):
-            kind: Literal["load", "swap"] = "load" if before is None else "swap"
+        present = tuple(name for name in step.models if not (split and name == "score"))
+        is_swap = before is not None and order.changes(before, present)
+        if coming or is_swap:
+            kind: Literal["load", "swap"] = "swap" if is_swap else "load"
             rate = plan.costs.bytes_per_second
             seconds = count / rate if rate else None
             found.append(Stretch(kind, ", ".join(coming), step.batch, 0, count, seconds))
-        found.append(_work(step, plan.costs, edit_bytes=edit_bytes))
-        before = step.models
+        found.append(_work(step, plan.costs, edit_bytes=edit_bytes, at_once=split))
+        before = present
     return found
 
 
-def _work(step: PhaseStep, costs: Costs, *, edit_bytes: int) -> Stretch:
+def _work(step: PhaseStep, costs: Costs, *, edit_bytes: int, at_once: bool) -> Stretch:
     edits, scores = len(step.edits), len(step.scores)
-    known = not step.part and (costs.edit or not edits) and (costs.score or not scores)
-    seconds = edits * (costs.edit or 0.0) + scores * (costs.score or 0.0) if known else None
     if step.kind == "both":
         scores += edits  # every edit is scored as soon as it is there
-        seconds = seconds and seconds + edits * (costs.score or 0.0) if costs.score else None
+    seconds = None
+    if not step.part and (costs.edit or not edits) and (costs.score or not scores):
+        each = edits * (costs.edit or 0.0), scores * (costs.score or 0.0)
+        seconds = max(each) if at_once else sum(each)
     written = 0 if step.part else edits * edit_bytes
     return Stretch(step.kind, step.part, step.batch, edits + scores, written, seconds)

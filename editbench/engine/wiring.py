@@ -16,7 +16,7 @@ from editbench.engine.events import Phase
 from editbench.engine.ledger import Ledger
 from editbench.engine.memory import RESERVE
 from editbench.engine.needs import Need, Room
-from editbench.engine.phases import Keep
+from editbench.engine.phases import Keep, Role
 from editbench.engine.plan import Plan, make_plan
 from editbench.engine.protocols import Editor, Judge, Model, Part
 from editbench.engine.spill import Spill
@@ -51,8 +51,7 @@ class Parts:
     store: Store
     spill: Spill
     states: States | None  #: None for an editor that cannot work in parts
-    device: Device
-    device_bytes: int | None  #: that weights and steps may take; None for no limit
+    devices: Sequence[Device]  #: one for both models, or the editor's and the judge's
     host_bytes: int  #: for decoded images
     weights: Weights
     load_images: LoadImages
@@ -63,28 +62,41 @@ class Parts:
     keep: Keep = "all"
 
     def costs(self) -> CostBook:
-        """Return the book of what these models cost on this device."""
+        """Return the book of what these models cost on these devices."""
         return CostBook(
-            self.store, self.device.name, editor=self.editor.identity, judge=self.judge.identity
+            self.store, self.place, editor=self.editor.identity, judge=self.judge.identity
         )
+
+    def device(self, role: Role) -> Device:
+        """Return the device that a model works on."""
+        return self.devices[0 if role == "edit" else -1]
+
+    @property
+    def place(self) -> str:
+        """The names of the devices, for people."""
+        return ", ".join(device.name for device in self.devices)
 
 
 def plan_run(parts: Parts) -> Plan:
     """Return what a run of these parts would do now. Raises ``DoesNotFit``."""
     room = Room(
-        parts.device.name,
-        parts.device_bytes,
+        parts.device("edit").name,
+        parts.device("edit").limit,
         parts.store.room(),
         parts.weights.host_bytes,
         parts.weights.file_bytes(),
     )
     editor = _need(parts.editor, parts, "edit", parts.edit_batch)
     judge = _need(parts.judge, parts, "score", parts.score_batch)
-    step = max(editor.working, judge.working)
+    steps = [max(editor.working, judge.working)] * 2
+    if len(parts.devices) > 1:
+        own = parts.device("score")
+        room = replace(room, judge_device=own.name, judge_bytes=own.limit)
+        steps = [editor.working, judge.working]
     return make_plan(
         replace(parts.ledger.work(), state_bytes=_state_bytes(parts)),
-        _with_ways_out(editor, parts.editor, step, room),
-        _with_ways_out(judge, parts.judge, step, room),
+        _with_ways_out(editor, parts.editor, steps[0], room.of("edit")),
+        _with_ways_out(judge, parts.judge, steps[1], room.of("score")),
         room,
         costs=parts.costs().read(),
         early_scores=parts.early_scores,
@@ -94,7 +106,7 @@ def plan_run(parts: Parts) -> Plan:
 
 def _need(model: Model, parts: Parts, phase: Phase, batch: int) -> Need:
     apart = divided(model) if phase == "edit" else ()
-    if parts.device.name == "cpu":  # a pretend device counts weights alone
+    if parts.device(phase).name == "cpu":  # a pretend device counts weights alone
         return Need(model.name, model.footprint, parts=apart)
     working = parts.costs().working(phase)
     if working is None:  # never run here: the backend's estimate has to do

@@ -57,7 +57,8 @@ def test_a_judge_that_needs_no_device_is_never_swapped_for() -> None:
 def test_finished_edits_need_no_editor() -> None:
     made = plan(missing=0, ready=3)
     assert (made.placement, made.swaps, kinds(made)) == ("one model", 0, "score0+3")
-    assert plan(missing=0, ready=3, device=75).placement == "one model"
+    assert plan(missing=0, ready=3, device=73).placement == "one model"
+    assert plan(missing=0, ready=3, device=73).reserve(("edit", "score")) == 3 * GB
 
 
 def test_nothing_left_is_nothing_to_do() -> None:
@@ -323,3 +324,69 @@ def test_one_model_that_cannot_be_streamed_refuses_both() -> None:
     judge = Need("judge", 62 * GB, streaming=STREAMED)
     with pytest.raises(DoesNotFit, match=r"^editor needs 90\.0 GB, and cuda:0 has 43\.0 GB$"):
         streamed(Need("editor", 90 * GB), judge, device=43)
+
+
+def split(
+    editor: Need = EDITOR,
+    judge: Need = JUDGE,
+    *,
+    devices: tuple[int, int] = (65, 73),
+    missing: int = 4,
+    ready: int = 2,
+    **more: object,
+) -> Plan:
+    """A plan for two devices of so many GB, the editor's and the judge's."""
+    work = Work(range(missing), range(missing, missing + ready), edit_bytes=10, first=2)
+    room = Room("cuda:0", devices[0] * GB, judge_device="cuda:1", judge_bytes=devices[1] * GB)
+    return make_plan(work, editor, judge, room, **more)  # type: ignore[arg-type]
+
+
+def test_a_device_for_each_model_means_no_swap_and_both_phases_at_once() -> None:
+    made = split(costs=Costs(edit=10.0, score=2.0, bytes_per_second=10.0 * GB))
+    assert (made.placement, made.swaps, kinds(made)) == ("split", 0, "both4+2")
+    assert made.bytes_moved == 130 * GB
+    assert made.seconds == 40 + 13  # the slower of the two, and the moves
+    assert "cuda:0, 65.0 GB; cuda:1, 73.0 GB" in made.describe()
+    assert [(model["role"], model["device"]["name"]) for model in made.as_json()["models"]] == [
+        ("editor", "cuda:0"),
+        ("judge", "cuda:1"),
+    ]
+
+
+@pytest.mark.parametrize(("devices", "who"), [((64, 73), "editor"), ((65, 72), "judge")])
+def test_each_model_has_to_fit_its_own_device(devices: tuple[int, int], who: str) -> None:
+    with pytest.raises(DoesNotFit, match=f"^{who} needs .* and cuda:{who == 'judge':d} has"):
+        split(devices=devices)
+
+
+def test_an_editor_takes_turns_with_itself_beside_a_judge_on_another_device() -> None:
+    made = split(PARTED, SMALL_JUDGE, devices=(48, 43))
+    assert made.placement == "split"
+    assert kinds(made) == "edit4+0 edit4+0 both4+2"
+    assert [step.models for step in made.phases][-1][-1] == "score"
+    alone = streamed(PARTED, Need("remote", 0), device=48, ready=2)
+    assert made.swaps == alone.swaps
+    assert made.bytes_moved == alone.bytes_moved + SMALL_JUDGE.weights
+    assert "its parts take turns" in made.describe()
+
+
+def test_a_judge_is_streamed_on_its_own_device() -> None:
+    judge = Need("judge", 62 * GB, 2 * GB, streaming=STREAMED)
+    made = split(EDITOR, judge, devices=(65, 40))
+    assert (made.placement, made.streamed, made.swaps) == ("split", ("score",), 0)
+    assert (made.budget("edit"), made.budget("score")) == (60 * GB, 38 * GB)
+    assert made.bytes_moved == (60 + 12) * GB
+
+
+def test_what_is_left_for_one_model_concerns_its_device_only() -> None:
+    assert split(missing=0, devices=(1, 73)).placement == "one model"
+    assert split(missing=0, ready=0, devices=(1, 1)).placement == "nothing to do"
+    assert split(judge=Need("remote", 0), devices=(65, 1)).placement == "remote"
+    assert split(editor=Need("files", 0), devices=(1, 73)).placement == "remote"
+
+
+def test_masters_of_both_models_share_the_host_on_two_devices() -> None:
+    room = Room("a", 65 * GB, None, 100 * GB, 999 * GB, judge_device="b", judge_bytes=73 * GB)
+    made = make_plan(Work(range(4), ()), EDITOR, JUDGE, room)
+    assert sum(home.memory for home in made.hosting.homes.values()) <= 100 * GB
+    assert "host memory cannot hold all weights" in made.describe()

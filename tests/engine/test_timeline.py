@@ -76,3 +76,13 @@ def test_the_drawing_is_never_wider_than_the_terminal(width: int, costs: Costs) 
 def test_a_terminal_that_knows_only_ascii_gets_ascii_bars() -> None:
     lines = draw(timeline(plan(3, 1000)), width=80, ascii_only=True)
     assert all(line.plain.replace(EDITOR.name[:2], "").isascii() for line in list(lines)[2:])
+
+
+@given(st.integers(1, 40), st.integers(60, 200), st.integers(64, 200))
+def test_two_devices_are_loaded_once_and_work_at_once(pairs: int, first: int, second: int) -> None:
+    room = Room("cuda:0", first * MB, judge_device="cuda:1", judge_bytes=second * MB)
+    made = make_plan(Work(range(pairs), ()), EDITOR, JUDGE, room, costs=MEASURED)
+    load, both = timeline(made)
+    assert (load.kind, load.what) == ("load", f"{EDITOR.name}, {JUDGE.name}")
+    assert load.bytes == made.bytes_moved == 120 * MB
+    assert (both.kind, both.seconds) == ("both", 14 * pairs)
