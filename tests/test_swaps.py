@@ -20,6 +20,7 @@ from editbench.engine.residency import ResidencyManager
 from editbench.engine.simulated import SimDevice
 from editbench.errors import NotResident
 from editbench.suites.rubrics import load_rubric
+from tests.backends.aligned import place
 
 SOURCE = Image.linear_gradient("L").resize((96, 64)).convert("RGB")
 
@@ -39,6 +40,7 @@ class Stage:
         self.manager.plan(self.sizes)
         for model in self.models.values():
             model.load()
+            place(model.modules())  # as the last bits depend on how weights are aligned
         self.alone = {role: self.run(role) for role in self.models}  # before anything moved
         for role, model in self.models.items():
             self.manager.adopt(role, model.modules())

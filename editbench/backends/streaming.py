@@ -120,7 +120,8 @@ def stream_pipeline(
         elif not isinstance(module, ModelMixin):
             stream_model(module, (), place, folder=folder / name)
         else:
-            _align(module, place)
+            if playing:
+                _align_what_comes(module)
             pinned = 0 if playing else _pinned_bytes(module)
             fits = pinned <= host
             host -= pinned * fits
@@ -167,6 +168,25 @@ def _align(module: Any, place: torch.device) -> None:
     if place.type == "cpu":
         for parameter in module.parameters():
             parameter.data = parameter.data.clone()
+
+
+def _align_what_comes(model: Any) -> None:
+    """Have weights that group offloading maps from files moved once more, to where torch puts them.
+
+    To be called before group offloading is set up: the hooks that are added last run first.
+    """
+    from diffusers.hooks import HookRegistry, ModelHook
+
+    class Align(ModelHook):  # type: ignore[misc]  # diffusers has no types
+        def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.clone()
+            return args, kwargs
+
+    for module in model.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            registry = HookRegistry.check_if_exists_or_initialize(module)
+            registry.register_hook(Align(), "editbench_align")
 
 
 def _pinned_bytes(module: Any) -> int:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +79,26 @@ def test_what_the_processor_computes_with_lies_on_boundaries(name: str) -> None:
     model.stream(CPU, budget=budgets(model)[-1], host=0)
     kept = [weight for weight in loaded if not weight.is_meta and weight.numel()]
     assert kept and not any(weight.data_ptr() % BOUNDARY for weight in kept)
+    model.close()
+
+
+@pytest.mark.parametrize("name", EDITORS + JUDGES)
+def test_what_comes_for_a_layer_lies_on_boundaries(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    for layer in (torch.nn.Linear, torch.nn.Conv2d):
+
+        def forward(self: Any, *args: Any, plain: Any = layer.forward) -> Any:
+            seen.append(self.weight.data_ptr() % BOUNDARY)
+            return plain(self, *args)
+
+        monkeypatch.setattr(layer, "forward", forward)
+    model = make(name)
+    model.load()
+    model.stream(CPU, budget=budgets(model)[0], host=0)
+    answer(model)
+    assert len(seen) > 20 and not any(seen)
     model.close()
 
 
