@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 PRETEND = 1.4  #: times the larger of two tiny models: a pretend device that holds one of them
 TINY = "tiny/"
+OFTEN = 0.1  #: seconds between two events of one progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             digest=keys.pixel_hash,
             memo=memo,
             skip_bad=config.suite.skip_bad,
-            progress=lambda done, total: emit(Checking(time.time(), suite.name, done, total)),
+            progress=_now_and_then(
+                lambda done, total: emit(Checking(time.time(), suite.name, done, total))
+            ),
         )
         memo.flush()
         devices, notes = _devices(config, editor, judge)
@@ -160,6 +163,20 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 keep=config.memory.keep,
             ),
         )
+
+
+def _now_and_then(tell: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """Return what passes progress on as often as people can see it, and the last of it."""
+    told = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if done == total or now - told > OFTEN:
+            told = now
+            tell(done, total)
+
+    return progress
 
 
 def make_models(config: RunConfig) -> tuple[Editor, Judge]:

@@ -13,6 +13,7 @@ SCRIPTS = {
     "schedule": "One plan against going pair by pair, and category by category.",
     "loading": "Loading a model whose files were read ahead, against the disk's own speed.",
     "engine": "What the engine adds to the work of a pair, and how busy it keeps the device.",
+    "resume": "Finding out that a run is finished, against reading its suite and the store's keys.",
     "spill": "Storing and reading edits against the disk's own speed.",
     "memory": "Peak memory over long runs against the budget.",
 }

@@ -86,9 +86,19 @@ class Reader:
 
     def among(self, keys: Sequence[str]) -> set[str]:
         """Return those keys that have a row."""
+        return {key for (key,) in self._rows_of("CAST(key AS BLOB)", keys)}
+
+    def tags_of(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        """Return key and tag of those keys that have a row."""
+        return [
+            (key, tag) for key, tag in self._rows_of("CAST(key AS BLOB), CAST(tag AS BLOB)", keys)
+        ]
+
+    def _rows_of(self, columns: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         marks = ", ".join("?" * len(keys))
-        sql = f"SELECT CAST(key AS BLOB) FROM Cache WHERE raw = 1 AND key IN ({marks})"
-        return {key.decode("ascii", "replace") for (key,) in self.rows(sql, *keys)}
+        sql = f"SELECT {columns} FROM Cache WHERE raw = 1 AND key IN ({marks})"
+        for key, *others in self.rows(sql, *keys):
+            yield key.decode("ascii", "replace"), *others
 
     def tags(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Yield key and tag of each record whose key starts so, in the order of the keys."""

@@ -20,6 +20,7 @@ from editbench.engine.states import States
 from editbench.engine.store import Store
 from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
 
+TOGETHER = 256  #: pairs whose results are looked up in one query
 RECENT = 1024  #: pairs, and what is asked about them, that are not read anew for each use
 TYPICAL_EDIT = 1_300_000  #: bytes of a stored edit, until this run has edits to measure
 
@@ -106,28 +107,42 @@ class Ledger:
     def _read(self, reached: Mapping[str, int]) -> None:
         """Fill every row from the suite and the store."""
         numbers: dict[str, int] = {}
-        for index in range(len(self)):
-            pair = self.pair(index)
-            self._category[index] = numbers.setdefault(pair.category, len(numbers))
-            facts = self.sources(index)
-            if isinstance(facts, str):
-                self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
-                continue
-            key = keys.edit_key(
-                facts.pixels, pair.instruction, editor=self._editor, seed=self.seed(pair, facts)
-            )
-            self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
-            stored = self._spill.facts(key)
-            edit = stored or self._spill.retired(key)
-            if edit is None:
-                self.advanced(index, reached.get(key, 0))
-                continue
-            self._scored[index] = self.verdict_key(index, edit.pixels) in self._store
-            if stored or self._scored[index]:  # what was not kept is of use to its verdict only
-                self.edited(index, edit)
+        for some in self._chunks():
+            found: dict[int, str] = {}
+            for index in some:
+                pair = self.pair(index)
+                self._category[index] = numbers.setdefault(pair.category, len(numbers))
+                facts = self.sources(index)
+                if isinstance(facts, str):
+                    self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
+                    continue
+                seed = self.seed(pair, facts)
+                key = keys.edit_key(facts.pixels, pair.instruction, editor=self._editor, seed=seed)
+                self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
+                found[index] = key
+            self._read_results(found, reached)
         self.categories = list(numbers)
         starts = np.frombuffer(self._keys, np.uint64)[::4]
         self.has_twins = np.unique(starts).size < len(self)
+
+    def _chunks(self) -> Iterator[range]:
+        count = len(self)
+        return (range(i, min(i + TOGETHER, count)) for i in range(0, count, TOGETHER))
+
+    def _read_results(self, found: Mapping[int, str], reached: Mapping[str, int]) -> None:
+        """Fill the rows of some pairs, given the keys of their edits, from the store."""
+        stored = self._spill.facts_of(list(found.values()))
+        edits = stored | self._spill.retired_of([k for k in found.values() if k not in stored])
+        judged = [index for index, key in found.items() if key in edits]
+        verdicts = [self.verdict_key(index, edits[found[index]].pixels) for index in judged]
+        for place in self._store.held(verdicts):
+            self._scored[judged[place]] = 1
+        for index, key in found.items():
+            edit = edits.get(key)
+            if edit is None:
+                self.advanced(index, reached.get(key, 0))
+            elif key in stored or self._scored[index]:  # else it is of use to its verdict only
+                self.edited(index, edit)
 
     def seed(self, pair: Pair, facts: Facts) -> int:
         """Return the seed of a pair's edit."""
@@ -288,13 +303,15 @@ class Ledger:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what is known of each pair, in the suite's order, from the store."""
-        for index in range(len(self)):
-            yield self._outcome(index)
+        for some in self._chunks():
+            known = {index: self.key(index) for index in some if self._width[index]}
+            stored = self._spill.facts_of(list(known.values()))
+            edits = stored | self._spill.retired_of([k for k in known.values() if k not in stored])
+            for index in some:
+                yield self._outcome(index, edits.get(known.get(index, "")))
 
-    def _outcome(self, index: int) -> Outcome:
+    def _outcome(self, index: int, edit: Edit | None) -> Outcome:
         pair = self.pair(index)
-        key = self.key(index)
-        edit = self._spill.facts(key) or self._spill.retired(key) if self._width[index] else None
         failure = self.failures.get(index)
         if edit and self._scored[index]:
             record = self._store.get(self.verdict_key(index, edit.pixels))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Sequence
 
 from editbench.engine.store import Store
 from editbench.errors import StoreError
@@ -10,42 +10,31 @@ from editbench.errors import StoreError
 BATCH = 256  #: entries written in one commit
 
 
-class Memo(MutableMapping[str, str]):
-    """A mapping over the store. Losing an entry costs time and nothing else.
+class Memo:
+    """Texts by name, in the store. Losing one costs time and nothing else.
 
-    Entries are written in groups; ``flush`` writes the rest. One thread at a time.
+    They are written in groups; ``flush`` writes the rest. One thread at a time.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._new: dict[str, str] = {}
 
-    def __getitem__(self, key: str) -> str:
-        if key in self._new:
-            return self._new[key]
-        header = self._store.header(key)
-        if header is None:
-            raise KeyError(key)
-        return str(header["value"])
+    def recall(self, names: Sequence[str]) -> dict[str, str]:
+        """Return what is known under these names, at the cost of one query."""
+        headers = self._store.headers_of([name for name in names if name not in self._new])
+        new = {name: self._new[name] for name in names if name in self._new}
+        return new | {name: str(header["value"]) for name, header in headers.items()}
 
-    def __setitem__(self, key: str, value: str) -> None:
-        self._new[key] = value
+    def remember(self, name: str, text: str) -> None:
+        """Keep a text under a name."""
+        self._new[name] = text
         if len(self._new) >= BATCH:
             self.flush()
 
-    def __delitem__(self, key: str) -> None:
-        self._new.pop(key, None)
-        self._store.delete(key)
-
-    def __iter__(self) -> Iterator[str]:
-        raise TypeError("a memo is looked up, not listed")
-
-    def __len__(self) -> int:
-        raise TypeError("a memo is looked up, not counted")
-
     def flush(self) -> None:
         """Write what is new. A store without room forgets it instead."""
-        rows = [(key, {"value": value}, b"") for key, value in self._new.items()]
+        rows = [(name, {"value": text}, b"") for name, text in self._new.items()]
         self._new.clear()
         try:
             self._store.add_many(rows)

@@ -134,14 +134,13 @@ class Spill:
         edit = _edit(key, record.header)
         return edit, _decoded(edit, record)
 
-    def held(self, keys: Sequence[str]) -> list[int]:
-        """Return the places of those keys that have an edit."""
-        return self._store.held(keys)
-
     def facts(self, key: str) -> Edit | None:
         """Return what is known of an edit without reading its image."""
-        header = self._store.header(key)
-        return None if header is None else _edit(key, header)
+        return self.facts_of([key]).get(key)
+
+    def facts_of(self, keys: Sequence[str]) -> dict[str, Edit]:
+        """Return what is known of those keys that have an edit, at the cost of one query."""
+        return {key: _edit(key, header) for key, header in self._store.headers_of(keys).items()}
 
     def retire(self, key: str, *, thumbnail: bool) -> int:
         """Delete an edit's image and keep what is known of it, with a small picture if asked.
@@ -158,8 +157,13 @@ class Spill:
 
     def retired(self, key: str) -> Edit | None:
         """Return what is known of an edit whose image was deleted."""
-        header = self._store.header(_retired(key))
-        return None if header is None else _edit(key, header)
+        return self.retired_of([key]).get(key)
+
+    def retired_of(self, keys: Sequence[str]) -> dict[str, Edit]:
+        """Return what is known of those keys whose edit's image was deleted, likewise."""
+        names = {_retired(key): key for key in keys}
+        found = self._store.headers_of(list(names))
+        return {names[name]: _edit(names[name], header) for name, header in found.items()}
 
     def thumbnail(self, key: str) -> Image | None:
         """Return the small picture that was kept of a retired edit. Raises ``StoreError``."""

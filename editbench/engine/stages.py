@@ -165,8 +165,8 @@ class EditStage(PairStage):
         """Return what has been stored of these since the ledger was filled, by its place."""
         if not self._may_be_stored():
             return {}
-        found = self._spill.held([one.key for one in inputs])
-        return {at: self._spill.facts(inputs[at].key) for at in found}
+        edits = self._spill.facts_of([one.key for one in inputs])
+        return {at: edits[one.key] for at, one in enumerate(inputs) if one.key in edits}
 
     def _make(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         return proven_edits(self._editor.edit([one.request for one in inputs], stop=stop))

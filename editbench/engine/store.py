@@ -171,9 +171,18 @@ class Store:
             self._discard(key, row, str(exc))
             return None
 
+    def headers_of(self, keys: Sequence[str]) -> dict[str, Mapping[str, Json]]:
+        """Return the headers of those keys that have a record, at the cost of one query."""
+        return dict(self._checked(self._index.tags_of(keys)))
+
     def headers(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Json]]]:
         """Yield key and header of each record whose key starts so, in the order of the keys."""
-        for key, tag in self._index.tags(prefix):
+        return self._checked(self._index.tags(prefix))
+
+    def _checked(
+        self, found: Iterable[tuple[str, bytes | None]]
+    ) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        for key, tag in found:
             try:
                 header: Mapping[str, Json] | None = read_tag(key, tag)
             except Damaged:

@@ -87,11 +87,13 @@ def _error(outcome: Outcome) -> dict[str, Json] | None:
 
 def dump(value: Json) -> str:
     """Return JSON on one line: readable in every language, valid UTF-8, null for NaN."""
-    line = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     try:
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False)
         line.encode()
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8; escaped, it survives
-        line = json.dumps(_finite(value), allow_nan=False)
+        return json.dumps(_finite(value), allow_nan=False)
+    except (TypeError, ValueError):  # NaN, or a mapping that is no dict
+        return dump(_finite(value))
     return line
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from editbench.errors import SuiteError
 from editbench.records import Picture
@@ -24,7 +25,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _THREADS = 2  #: images decoded at once
-_AHEAD = 16  #: pairs looked at before the first of them is finished
+_AHEAD = 3  #: calls given to each thread before the first of them is finished
+_TOGETHER = 16  #: pairs in a call at most: handing one over costs as much as a known pair does
+_QUICK = 0.001  #: seconds a pair, below which threads only get into each other's way
+
+
+class Memory(Protocol):
+    """What is known of encoded images, by name. Its calls come one at a time, from any thread."""
+
+    def recall(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return what is known under these names."""
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a text under a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +52,13 @@ def check(
     suite: Suite,
     *,
     digest: Callable[[Image], str],
-    memo: MutableMapping[str, str],
+    memo: Memory,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Check:
     """Return the facts of every pair, or raise ``SuiteError`` with every problem of the suite.
 
-    ``digest`` hashes decoded pixels, in any thread. ``memo`` keeps what is known of encoded
-    images, so that none is decoded twice; its calls come one at a time, from several threads.
+    ``digest`` hashes decoded pixels, in any thread. No image that ``memo`` knows is decoded.
     ``progress`` receives pairs done and pairs in all. With ``skip_bad`` an unreadable image is
     no problem of the suite but a fact of its pair.
     """
@@ -108,9 +120,7 @@ class _Visit(NamedTuple):
 class _Inspector:
     """Decodes ahead in a few threads; no image outlives the call that decodes it."""
 
-    def __init__(
-        self, suite: Suite, digest: Callable[[Image], str], memo: MutableMapping[str, str]
-    ) -> None:
+    def __init__(self, suite: Suite, digest: Callable[[Image], str], memo: Memory) -> None:
         self._suite = suite
         self._digest = digest
         self._memo = memo
@@ -119,44 +129,75 @@ class _Inspector:
     def visit(self) -> Iterator[_Visit]:
         """Yield every pair in order."""
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
-        waiting: deque[Future[_Visit]] = deque()
+        waiting: deque[Future[tuple[list[_Visit], bool]]] = deque()
+        count = len(self._suite)
+        # A small suite is spread over the threads.
+        some = min(_TOGETHER, max(1, count // (_THREADS * _TOGETHER)))
+        quick = True
         try:
-            for index in range(len(self._suite)):
-                waiting.append(pool.submit(self._inspect, index))
-                if len(waiting) == _AHEAD:
-                    yield waiting.popleft().result()
+            for start in range(0, count, some):
+                indices = range(start, min(start + some, count))
+                if quick and not waiting:
+                    visits, quick = self._timed(indices)
+                    yield from visits
+                    continue
+                waiting.append(pool.submit(self._timed, indices))
+                while waiting and (quick or len(waiting) == _THREADS * _AHEAD):
+                    visits, quick = waiting.popleft().result()
+                    yield from visits
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()[0]
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _inspect(self, index: int) -> _Visit:
-        seen = look(self._suite, index)
+    def _timed(self, indices: range) -> tuple[list[_Visit], bool]:
+        """Return what is found, and whether other threads would only have been in the way."""
+        start = time.perf_counter()
+        visits = self._inspect(indices)
+        return visits, time.perf_counter() - start < _QUICK * len(indices)
+
+    def _inspect(self, indices: range) -> list[_Visit]:
+        looks = [look(self._suite, index) for index in indices]
+        names: dict[Picture, str] = {}
+        for picture in (picture for seen in looks for picture in seen.pair.sources):
+            try:
+                names[picture] = _name(self._suite.read(picture))
+            except SuiteError:
+                names[picture] = ""  # it is read again, to say so
+        with self._memo_lock:
+            known = self._memo.recall(list(names.values()))
+        return [
+            _Visit(seen, self._facts(seen.pair.sources, lambda one: known.get(names[one])))
+            for seen in looks
+        ]
+
+    def _facts(
+        self, pictures: Sequence[Picture], known: Callable[[Picture], str | None]
+    ) -> Facts | str:
+        """Return the facts of a pair, or why its images cannot be read."""
         pixels: list[str] = []
         sizes: list[tuple[int, int]] = []
         bad: list[str] = []
-        for picture in seen.pair.sources:
+        for picture in pictures:
             try:
-                hashed, width, height = self._facts(picture)
+                fact = json.loads(known(picture) or self._decode(picture))
             except SuiteError as exc:
                 bad.append(str(exc))
                 continue
-            pixels.append(hashed)
-            sizes.append((width, height))
-        return _Visit(seen, "; ".join(bad) if bad else Facts(tuple(pixels), tuple(sizes)))
+            pixels.append(str(fact["pixels"]))
+            sizes.append((int(fact["width"]), int(fact["height"])))
+        return "; ".join(bad) if bad else Facts(tuple(pixels), tuple(sizes))
 
-    def _facts(self, picture: Picture) -> tuple[str, int, int]:
-        """Return hash, width and height of an image. Raises ``SuiteError``."""
-        encoded = self._suite.read(picture)
-        key = "s:" + hashlib.sha256(encoded).hexdigest()
-        with self._memo_lock:
-            known = self._memo.get(key)
-        if known is not None:
-            fact = json.loads(known)
-            return str(fact["pixels"]), int(fact["width"]), int(fact["height"])
+    def _decode(self, picture: Picture) -> str:
+        """Return what is to be known of an image, and remember it. Raises ``SuiteError``."""
+        encoded = self._suite.read(picture)  # again, so that few are in memory at a time
         image = decode(encoded)
-        hashed = self._digest(image)
-        fact = {"pixels": hashed, "width": image.width, "height": image.height}
+        fact = {"pixels": self._digest(image), "width": image.width, "height": image.height}
+        text = json.dumps(fact)
         with self._memo_lock:
-            self._memo[key] = json.dumps(fact)
-        return hashed, image.width, image.height
+            self._memo.remember(_name(encoded), text)
+        return text
+
+
+def _name(encoded: bytes) -> str:
+    return "s:" + hashlib.sha256(encoded).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol
 
 from editbench.errors import SuiteError
 from editbench.records import Pair, Picture
@@ -48,20 +48,18 @@ class Look(NamedTuple):
         return self.pair
 
 
-@runtime_checkable
-class Lookable(Protocol):
-    """A suite that can show a pair with faults. A suite need not; it may just raise."""
-
-    def look(self, index: int) -> Look: ...
-
-
 NOTHING = Pair(id="", category="", instruction="", sources=())
 
 
 def look(suite: Suite, index: int) -> Look:
-    """Return what is known of a pair. Raises ``IndexError`` only."""
-    if isinstance(suite, Lookable):
-        return suite.look(index)
+    """Return what is known of a pair. Raises ``IndexError`` only.
+
+    A suite that can show a pair with its faults has a method ``look`` of its own, which returns a
+    ``Look``; others just raise.
+    """
+    if own := getattr(suite, "look", None):
+        found: Look = own(index)
+        return found
     place = f"{suite.name} item {index + 1}"
     try:
         pair = suite[index]

@@ -102,10 +102,15 @@ def test_a_damaged_row_is_found(store: Store, sql: str) -> None:
 
 @pytest.mark.parametrize("tag", ["''", "NULL", "'0123456789abcdef {}'", "CAST(X'7bff' AS TEXT)"])
 @pytest.mark.parametrize("key", ["e:1", "v:1"])
-def test_a_damaged_header_is_found(store: Store, key: str, tag: str) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_damaged_header_is_found(store: Store, key: str, tag: str, at_once: bool) -> None:
+    whole = dict(store.headers(""))
+    assert store.headers_of(["e:1", "e:9", "v:1"]) == whole
+    del whole[key]
     change(store.folder, f"UPDATE Cache SET tag = {tag} WHERE key = '{key}'")
     assert [one.name for one in store.check() if one.problem] == [key]
-    assert [name for name, _ in store.headers("")] == [one for one in ("e:1", "v:1") if one != key]
+    found = store.headers_of(["v:1", "e:1"]) if at_once else dict(store.headers(""))
+    assert found == whole
     assert store.header(key) is None
     assert store.damaged == 1
     assert key not in store

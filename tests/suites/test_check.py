@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,18 @@ from tests.suites.builders import bomb, encode, five_item, noise, picture, row, 
 TRUNCATED = encode(noise(64, 64))[:3000]
 
 
+class Remembered(dict[str, str]):
+    """What is known of encoded images."""
+
+    def recall(self, names: Sequence[str]) -> dict[str, str]:
+        return {name: self[name] for name in names if name in self}
+
+    def remember(self, name: str, text: str) -> None:
+        self[name] = text
+
+
 def inspect(suite: Suite, **settings: Any) -> Check:
-    return check(suite, digest=pixel_hash, memo=settings.pop("memo", {}), **settings)
+    return check(suite, digest=pixel_hash, memo=settings.pop("memo", Remembered()), **settings)
 
 
 def problems(suite: Suite, **settings: Any) -> SuiteError:
@@ -172,7 +182,7 @@ def test_an_empty_suite_is_a_fault(tmp_path: Path) -> None:
 
 def test_what_is_known_of_an_image_is_not_decoded_again(tmp_path: Path) -> None:
     suite = open_suite(str(write_rows(tmp_path / "x.jsonl", [row(0)])))
-    memo: dict[str, str] = {}
+    memo = Remembered()
     digested: list[Image] = []
 
     def digest(image: Image) -> str:
@@ -191,7 +201,7 @@ def test_what_is_known_of_an_image_is_not_decoded_again(tmp_path: Path) -> None:
 
 def test_a_changed_image_is_not_mistaken_for_the_known_one(tmp_path: Path) -> None:
     suite = open_suite(str(write_rows(tmp_path / "x.jsonl", [row(0)])))
-    memo: dict[str, str] = {}
+    memo = Remembered()
     before = list(inspect(suite, memo=memo).facts)
     (tmp_path / "red.png").write_bytes(picture(color="blue"))
     assert list(inspect(suite, memo=memo).facts) != before
@@ -263,7 +273,7 @@ def test_only_a_few_images_are_in_memory_at_a_time() -> None:
 
     tracemalloc.start()
     try:
-        assert len(check(Large(), digest=digest, memo={}).facts) == 24
+        assert len(check(Large(), digest=digest, memo=Remembered()).facts) == 24
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -276,7 +286,7 @@ def test_an_error_of_the_digest_stops_the_check() -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError, match="out of luck"):
-        check(DemoSuite(), digest=digest, memo={})
+        check(DemoSuite(), digest=digest, memo=Remembered())
 
 
 def test_the_real_suites_are_sound() -> None:
