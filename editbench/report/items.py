@@ -89,11 +89,13 @@ def dump(value: Json) -> str:
     """Return JSON on one line: readable in every language, valid UTF-8, null for NaN."""
     try:
         line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # NaN, or a mapping that is no dict
+        value = _finite(value)
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
         line.encode()
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8; escaped, it survives
-        return json.dumps(_finite(value), allow_nan=False)
-    except (TypeError, ValueError):  # NaN, or a mapping that is no dict
-        return dump(_finite(value))
+        line = json.dumps(value, allow_nan=False)
     return line
 
 

@@ -167,22 +167,28 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
     Values are never read as templates: a brace or a dollar sign in them stays what it is.
     """
-    lines = [
-        line.substitute(values) if isinstance(line, Template) else line
+    return "\n".join(
+        line.format_map(values) if names else line
         for line, names in _lines(template)
-        if all(values[name] for name in names)
-    ]
-    return "\n".join(lines)
+        if all(map(values.__getitem__, names))
+    )
 
 
 @lru_cache
-def _lines(template: str) -> list[tuple[Template | str, list[str]]]:
-    """Return each line of a template with the names in it; a line without any is plain text."""
+def _lines(template: str) -> list[tuple[str, list[str]]]:
+    """Return each line of a template with the names in it.
+
+    A line with names is in the syntax of ``str.format``, which is many times faster.
+    """
     found = []
     for text in template.strip().splitlines():
         line = Template(text)
         names = line.get_identifiers()
-        found.append((line if names else line.substitute(), names))
+        marked = line.substitute({name: f"\0{name}\1" for name in names})
+        if names:
+            marked = marked.replace("{", "{{").replace("}", "}}")
+            marked = marked.replace("\0", "{").replace("\1", "}")
+        found.append((marked, names))
     return found
 
 
