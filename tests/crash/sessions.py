@@ -107,6 +107,7 @@ class Place:
     batch: int = 1
     editor: str = "Editor"
     device: int = models.WEIGHTS * 5 // 4  #: bytes
+    devices: str = "cpu"
     announced: Counter[str] = field(default_factory=Counter)  #: edits, over all sessions
     again: list[str] = field(default_factory=list)  #: edits begun after they were announced
     kills: int = 0
@@ -122,7 +123,7 @@ class Place:
             editor.batch = {self.batch}
             judge.use = "{plugin}:Judge"
             judge.batch = {self.batch}
-            memory.device = "cpu"
+            memory.device = "{self.devices}"
             memory.device_budget = "{self.device}B"
             memory.host = "{HOST}B"
             memory.folder = "{self.store}"

@@ -13,6 +13,7 @@ import pytest
 from editbench.engine.store import Store
 from tests.crash import points
 from tests.crash.sessions import PAIRS, Instant, Place
+from tests.runs import results
 
 pytestmark = pytest.mark.crash
 
@@ -81,5 +82,18 @@ def test_killed_in_the_middle_of_a_batch_a_run_ends_as_if_nothing_had_happened(
             assert place.killed(Instant(name, count)), f"{name} {count}"
         assert place.finish().code == 0
         assert place.outcome() == whole.outcome(), name
+        place.check_store()
+        place.check_work()
+
+
+def test_killed_while_two_devices_work_a_run_ends_as_if_nothing_had_happened(
+    undisturbed: Place, tmp_path: Path
+) -> None:
+    for name in ("load", "in edit", "edit", "in ask", "score", "phase"):
+        place = Place(tmp_path / name, undisturbed.suite, devices="cpu,cpu")
+        for count in (1, 2) if name in ("edit", "score") else (1,):
+            assert place.killed(Instant(name, count)), f"{name} {count}"
+        assert place.finish().code == 0
+        assert results(place.results) == results(undisturbed.results), name  # settings differ
         place.check_store()
         place.check_work()
