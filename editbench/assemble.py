@@ -90,16 +90,6 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 emit(Notice(time.time(), "info", f"tidied the store: {text}"))
         for text in store.notices:
             emit(Notice(time.time(), "warning", text))
-        checked = check(
-            suite,
-            digest=keys.pixel_hash,
-            memo=memo,
-            skip_bad=config.suite.skip_bad,
-            progress=_now_and_then(
-                lambda done, total: emit(Checking(time.time(), suite.name, done, total))
-            ),
-        )
-        memo.flush()
         devices, notes = _devices(config, editor, judge)
         # Pretend devices are host memory, too.
         pretended = sum(each.limit or 0 for each in devices if each.name == "cpu")
@@ -122,7 +112,17 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
             states.tidy()
         claims = Claims(store.folder)  # first, so that no run can come and go unnoticed
         stack.callback(claims.close)
-        ledger = Ledger(suite, checked.facts, rules, store=store, spill=spill, states=states)
+        checking = check(
+            suite,
+            digest=keys.pixel_hash,
+            memo=memo,
+            skip_bad=config.suite.skip_bad,
+            progress=_now_and_then(
+                lambda done, total: emit(Checking(time.time(), suite.name, done, total))
+            ),
+        )
+        ledger = Ledger(suite, checking, rules, store=store, spill=spill, states=states)
+        memo.flush()
         if config.run.score_only and not ledger.forgo_edits():
             raise ResultError(
                 f"none of the {len(ledger)} edits is stored, so there is nothing to score",

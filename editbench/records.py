@@ -44,6 +44,14 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What decoding a pair's sources told, in their order."""
+
+    pixels: tuple[str, ...]  #: SHA-256 of each one's mode, size and pixels, 64 hex digits
+    sizes: tuple[tuple[int, int], ...]  #: width and height of the upright image
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """What is known of a finished edit, its pixels aside."""
 

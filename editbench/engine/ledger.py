@@ -1,4 +1,4 @@
-"""What is known of every pair of a run: one compact row each, filled from the store.
+"""What is known of every pair of a run: one compact row each, filled from suite and store.
 
 The store is the checkpoint: a fresh ledger over the same store is the whole of resuming.
 """
@@ -6,35 +6,25 @@ The store is the checkpoint: a fresh ledger over the same store is the whole of 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from editbench.engine import keys
+from editbench.engine.facts import FactsTable
 from editbench.engine.phases import Work
 from editbench.engine.protocols import Suite
 from editbench.engine.spill import Spill
 from editbench.engine.states import States
 from editbench.engine.store import Store
-from editbench.records import Edit, Failure, Json, Outcome, Pair, Reply, Verdict
+from editbench.records import Edit, Facts, Failure, Json, Outcome, Pair, Reply, Verdict
 
 TOGETHER = 256  #: pairs whose results are looked up in one query
 RECENT = 1024  #: pairs, and what is asked about them, that are not read anew for each use
 TYPICAL_EDIT = 1_300_000  #: bytes of a stored edit, until this run has edits to measure
-
-
-class Facts(Protocol):
-    """What was learned of a pair's sources when the suite was checked."""
-
-    @property
-    def pixels(self) -> tuple[str, ...]:
-        """The hash of each source's pixels, in order."""
-
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """The width and height of each source."""
 
 
 class Prompt(Protocol):
@@ -61,20 +51,30 @@ class Rules(NamedTuple):
     parse: Callable[[Pair, Prompt, Reply], Verdict]
 
 
+class _Seen(NamedTuple):
+    """A pair whose results are looked up."""
+
+    row: int
+    pair: Pair
+    facts: Facts
+    key: str  #: of its edit
+
+
 class Ledger:
     """The state of every pair. What changes it is for one thread, the rest for any."""
 
     def __init__(
         self,
         suite: Suite,
-        facts: Sequence[Facts | str],
+        pairs: Iterable[tuple[Pair, Facts | str]],
         rules: Rules,
         *,
         store: Store,
         spill: Spill,
         states: States | None = None,
     ) -> None:
-        self.facts = facts
+        """Read ``pairs``, the suite's in order, each with its facts or why it has none."""
+        self.facts = facts = FactsTable()
         #: of an index: the pair, what is known of its sources, and what the judge is asked about it
         self.pair: Callable[[int], Pair] = lru_cache(RECENT)(suite.__getitem__)
         self.sources: Callable[[int], Facts | str] = lru_cache(RECENT)(facts.__getitem__)
@@ -99,27 +99,25 @@ class Ledger:
         self.categories: list[str] = []
         self.has_twins = False  #: whether two pairs may have the same edit
         self.latest: int | None = None  #: the pair that was edited or scored last
-        self._read(states.reached() if states else {})
+        self._fill(iter(pairs), states.reached() if states else {})
 
     def __len__(self) -> int:
         return self._count
 
-    def _read(self, reached: Mapping[str, int]) -> None:
-        """Fill every row from the suite and the store."""
+    def _fill(self, pairs: Iterator[tuple[Pair, Facts | str]], reached: Mapping[str, int]) -> None:
         numbers: dict[str, int] = {}
-        for some in self._chunks():
-            found: dict[int, str] = {}
-            for index in some:
-                pair = self.pair(index)
+        while some := list(islice(pairs, TOGETHER)):
+            found: list[_Seen] = []
+            for index, (pair, facts) in enumerate(some, len(self.facts)):
+                self.facts.append(facts)
                 self._category[index] = numbers.setdefault(pair.category, len(numbers))
-                facts = self.sources(index)
                 if isinstance(facts, str):
                     self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
                     continue
                 seed = self.seed(pair, facts)
                 key = keys.edit_key(facts.pixels, pair.instruction, editor=self._editor, seed=seed)
                 self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
-                found[index] = key
+                found.append(_Seen(index, pair, facts, key))
             self._read_results(found, reached)
         self.categories = list(numbers)
         starts = np.frombuffer(self._keys, np.uint64)[::4]
@@ -129,15 +127,19 @@ class Ledger:
         count = len(self)
         return (range(i, min(i + TOGETHER, count)) for i in range(0, count, TOGETHER))
 
-    def _read_results(self, found: Mapping[int, str], reached: Mapping[str, int]) -> None:
-        """Fill the rows of some pairs, given the keys of their edits, from the store."""
-        stored = self._spill.facts_of(list(found.values()))
-        edits = stored | self._spill.retired_of([k for k in found.values() if k not in stored])
-        judged = [index for index, key in found.items() if key in edits]
-        verdicts = [self.verdict_key(index, edits[found[index]].pixels) for index in judged]
+    def _read_results(self, found: Sequence[_Seen], reached: Mapping[str, int]) -> None:
+        """Fill the rows of some pairs from the store."""
+        stored = self._spill.facts_of([each.key for each in found])
+        retired = self._spill.retired_of([each.key for each in found if each.key not in stored])
+        edits = stored | retired
+        judged = [each for each in found if each.key in edits]
+        verdicts = [
+            self._verdict_key(edits[key].pixels, facts, self._rules.prompt(pair))
+            for _, pair, facts, key in judged
+        ]
         for place in self._store.held(verdicts):
-            self._scored[judged[place]] = 1
-        for index, key in found.items():
+            self._scored[judged[place].row] = 1
+        for index, _, _, key in found:
             edit = edits.get(key)
             if edit is None:
                 self.advanced(index, reached.get(key, 0))
@@ -167,9 +169,11 @@ class Ledger:
 
     def verdict_key(self, index: int, pixels: str) -> str:
         """Return the key of the reply about an edit with these pixels."""
-        prompt = self.prompt(index)
         facts = self.sources(index)
         assert not isinstance(facts, str)  # a pair without sources has no edit to judge
+        return self._verdict_key(pixels, facts, self.prompt(index))
+
+    def _verdict_key(self, pixels: str, facts: Facts, prompt: Prompt) -> str:
         return keys.verdict_key(
             pixels,
             facts.pixels,

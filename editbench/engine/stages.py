@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from editbench.engine.claims import Claims
 from editbench.engine.commits import Row, add_together
 from editbench.engine.events import Edited, Event, Failed, Notice, Phase, Scored
-from editbench.engine.ledger import Facts, Ledger, read_reply, write_reply
+from editbench.engine.ledger import Ledger, read_reply, write_reply
 from editbench.engine.memory import coding_bytes, pixel_bytes
 from editbench.engine.phases import Keep
 from editbench.engine.protocols import Editor, EditRequest, Judge, Question
@@ -22,7 +22,7 @@ from editbench.engine.spill import Made, Spill
 from editbench.engine.states import State
 from editbench.engine.steps import Finished
 from editbench.engine.store import Store
-from editbench.records import Edit, Failure, Json, Pair, Reply, Verdict
+from editbench.records import Edit, Facts, Failure, Json, Pair, Reply, Verdict
 
 if TYPE_CHECKING:
     from PIL.Image import Image

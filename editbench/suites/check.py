@@ -10,14 +10,12 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from editbench.errors import SuiteError
-from editbench.records import Picture
-from editbench.suites.facts import Facts, FactsTable
+from editbench.records import Facts, Pair, Picture
 from editbench.suites.images import decode
 from editbench.suites.look import Look, Problem, Suite, look
 
@@ -40,14 +38,6 @@ class Memory(Protocol):
         """Keep a text under a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A suite that can be run."""
-
-    facts: FactsTable
-    categories: dict[str, int]  #: pairs by category, in the suite's order
-
-
 def check(
     suite: Suite,
     *,
@@ -55,34 +45,31 @@ def check(
     memo: Memory,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Check:
-    """Return the facts of every pair, or raise ``SuiteError`` with every problem of the suite.
+) -> Iterator[tuple[Pair, Facts | str]]:
+    """Yield every pair in order, with its facts or why its images cannot be read.
 
-    ``digest`` hashes decoded pixels, in any thread. No image that ``memo`` knows is decoded.
-    ``progress`` receives pairs done and pairs in all. With ``skip_bad`` an unreadable image is
-    no problem of the suite but a fact of its pair.
+    After the last of them ``SuiteError`` is raised with every problem of the suite, if it has one;
+    from the first problem on no pair is yielded. ``digest`` hashes decoded pixels, in any thread.
+    No image that ``memo`` knows is decoded. ``progress`` receives pairs done and pairs in all. With
+    ``skip_bad`` an unreadable image is no problem of the suite but a fact of its pair.
     """
+    if not len(suite):
+        raise SuiteError(f"{suite.name} has no pairs")
     inspector = _Inspector(suite, digest, memo)
-    facts = FactsTable()
-    categories: dict[str, int] = {}
     problems: list[tuple[int, Problem]] = []
     ids = array("q")  # a hash of each: the ids themselves would take ten times as much
     only_images = True
     for index, (seen, found) in enumerate(inspector.visit()):
-        pair = seen.pair
         faults = list(seen.faults)
-        ids.append(hash(pair.id))
+        ids.append(hash(seen.pair.id))
         only_images = only_images and not faults
         if isinstance(found, str) and not skip_bad:
             faults.append(found)
         problems += [(index, Problem(seen.place, fault)) for fault in faults]
-        if pair.category:
-            categories[pair.category] = categories.get(pair.category, 0) + 1
-        facts.append(found)
+        if not problems:
+            yield seen.pair, found
         if progress:
             progress(index + 1, len(suite))
-    if not facts:
-        raise SuiteError(f"{suite.name} has no pairs")
     doubles = list(_doubles(suite, ids))
     problems = sorted(doubles + problems, key=itemgetter(0))
     only_images = only_images and not doubles
@@ -95,7 +82,6 @@ def check(
             else "",
             problems=[str(problem) for _, problem in problems],
         )
-    return Check(facts, categories)
 
 
 def _doubles(suite: Suite, ids: Sequence[int]) -> Iterator[tuple[int, Problem]]:

@@ -13,10 +13,9 @@ from PIL.Image import Image
 
 from editbench.engine.keys import pixel_hash
 from editbench.errors import SuiteError
-from editbench.records import Pair, Picture
-from editbench.suites.check import Check, check
+from editbench.records import Facts, Pair, Picture
+from editbench.suites.check import check
 from editbench.suites.demo import DemoSuite
-from editbench.suites.facts import Facts
 from editbench.suites.look import Suite
 from editbench.suites.open import open_suite
 from tests.suites.builders import bomb, encode, five_item, noise, picture, row, shared, write_rows
@@ -34,8 +33,12 @@ class Remembered(dict[str, str]):
         self[name] = text
 
 
-def inspect(suite: Suite, **settings: Any) -> Check:
-    return check(suite, digest=pixel_hash, memo=settings.pop("memo", Remembered()), **settings)
+def inspect(suite: Suite, **settings: Any) -> list[Facts | str]:
+    """Return the facts of all pairs, which must come in the suite's order."""
+    settings = {"digest": pixel_hash, "memo": Remembered()} | settings
+    found = list(check(suite, **settings))
+    assert [pair for pair, _ in found] == [suite[index] for index in range(len(suite))]
+    return [facts for _, facts in found]
 
 
 def problems(suite: Suite, **settings: Any) -> SuiteError:
@@ -44,16 +47,14 @@ def problems(suite: Suite, **settings: Any) -> SuiteError:
     return caught.value
 
 
-def test_a_sound_suite_yields_facts_and_counts() -> None:
+def test_a_sound_suite_yields_its_pairs_and_their_facts() -> None:
     seen: list[tuple[int, int]] = []
     suite = DemoSuite()
     found = inspect(suite, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 36) for done in range(1, 37)]
-    assert found.categories["physical"] == 8 and sum(found.categories.values()) == 36
-    assert next(iter(found.categories)) == "physical"
-    first = found.facts[0]
+    first = found[0]
     assert isinstance(first, Facts) and first.sizes == ((256, 192),)
-    assert len({fact.pixels for fact in found.facts if isinstance(fact, Facts)}) == 36
+    assert len({fact.pixels for fact in found if isinstance(fact, Facts)}) == 36
 
 
 def seven_faults_json(folder: Path) -> tuple[Path, list[str]]:
@@ -165,7 +166,7 @@ def test_unreadable_images_can_be_skipped_and_the_hint_says_so(tmp_path: Path) -
     error = problems(suite)
     assert str(error) == "x.jsonl has 1 problem"
     assert "--skip-bad" in error.hint
-    good, bad, other = inspect(suite, skip_bad=True).facts
+    good, bad, other = inspect(suite, skip_bad=True)
     assert isinstance(bad, str) and "there is no file" in bad
     assert isinstance(good, Facts) and good == other
 
@@ -174,6 +175,15 @@ def test_skipping_does_not_hide_other_faults(tmp_path: Path) -> None:
     rows = [row(0, source="gone.png"), row(1, instruction="")]
     error = problems(open_suite(str(write_rows(tmp_path / "x.jsonl", rows))), skip_bad=True)
     assert error.problems == ("x.jsonl:2: instruction is empty",)
+
+
+def test_pairs_are_handed_on_until_the_first_problem(tmp_path: Path) -> None:
+    rows = [row(0), row(1, source="gone.png"), row(2)]
+    suite = open_suite(str(write_rows(tmp_path / "x.jsonl", rows)))
+    handed: list[str] = []
+    with pytest.raises(SuiteError):
+        handed.extend(pair.id for pair, _ in check(suite, digest=pixel_hash, memo=Remembered()))
+    assert handed == ["p0"]
 
 
 def test_an_empty_suite_is_a_fault(tmp_path: Path) -> None:
@@ -189,12 +199,12 @@ def test_what_is_known_of_an_image_is_not_decoded_again(tmp_path: Path) -> None:
         digested.append(image)
         return pixel_hash(image)
 
-    first = check(suite, digest=digest, memo=memo)
-    again = check(suite, digest=digest, memo=memo)
-    assert len(digested) == 1 and list(first.facts) == list(again.facts)
+    first = inspect(suite, digest=digest, memo=memo)
+    again = inspect(suite, digest=digest, memo=memo)
+    assert len(digested) == 1 and first == again
     ((key, known),) = memo.items()
     assert key.startswith("s:") and len(key) == 66
-    fact = first.facts[0]
+    fact = first[0]
     assert isinstance(fact, Facts)
     assert json.loads(known) == {"pixels": fact.pixels[0], "width": 8, "height": 6}
 
@@ -202,9 +212,9 @@ def test_what_is_known_of_an_image_is_not_decoded_again(tmp_path: Path) -> None:
 def test_a_changed_image_is_not_mistaken_for_the_known_one(tmp_path: Path) -> None:
     suite = open_suite(str(write_rows(tmp_path / "x.jsonl", [row(0)])))
     memo = Remembered()
-    before = list(inspect(suite, memo=memo).facts)
+    before = inspect(suite, memo=memo)
     (tmp_path / "red.png").write_bytes(picture(color="blue"))
-    assert list(inspect(suite, memo=memo).facts) != before
+    assert inspect(suite, memo=memo) != before
 
 
 class Foreign:
@@ -273,7 +283,7 @@ def test_only_a_few_images_are_in_memory_at_a_time() -> None:
 
     tracemalloc.start()
     try:
-        assert len(check(Large(), digest=digest, memo=Remembered()).facts) == 24
+        assert len(inspect(Large(), digest=digest)) == 24
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -286,10 +296,10 @@ def test_an_error_of_the_digest_stops_the_check() -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError, match="out of luck"):
-        check(DemoSuite(), digest=digest, memo=Remembered())
+        inspect(DemoSuite(), digest=digest)
 
 
 def test_the_real_suites_are_sound() -> None:
     for name, pairs in (("edits", 3), ("seed_format/ten_pairs.json", 10)):
         found = inspect(open_suite(str(shared(name))))
-        assert len(found.facts) == pairs
+        assert len(found) == pairs

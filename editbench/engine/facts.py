@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import overload
 
+from editbench.records import Facts
+
 _DIGEST = 32  #: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of one pair's source images, in their order."""
-
-    pixels: tuple[str, ...]  #: SHA-256 of the pixels, in hex
-    sizes: tuple[tuple[int, int], ...]  #: width and height of the upright image
 
 
 class FactsTable(Sequence[Facts | str]):

@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.suites.facts import Facts, FactsTable
+from editbench.engine.facts import FactsTable
+from editbench.records import Facts
 
 IMAGES = st.lists(
     st.tuples(
