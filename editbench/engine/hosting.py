@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from editbench.engine import phases as order
@@ -47,13 +47,24 @@ def host(
     sizes: Mapping[str, int],
     loads: Sequence[tuple[str, int]],
     *,
+    streamed: Collection[str] = (),
     memory: int | None,
     disk: int | None,
 ) -> Hosting:
     """Return where the masters live that these phases need, given their loads in order.
 
-    ``memory`` and ``disk`` are the bytes for them; None is no limit. Raises ``DoesNotFit``.
+    ``memory`` and ``disk`` are the bytes for them; None is no limit. Those that are ``streamed``
+    have theirs in memory, always. Raises ``DoesNotFit``.
     """
+    loads = [load for load in loads if load[0] not in streamed]
+    if not loads:
+        return Hosting()
+    if memory is not None:
+        memory = max(0, memory - sum(sizes[name] for name in streamed))
+    phases = [
+        replace(step, models=tuple(name for name in step.models if name not in streamed))
+        for step in phases
+    ]
     seen: set[str] = set()
     again = dict.fromkeys((name for name, _ in loads), 0)
     for name, size in loads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from editbench.engine.phases import Role, Work
+from editbench.engine.phases import Role, Work, module
 from editbench.engine.protocols import Part, Streaming
 from editbench.errors import DoesNotFit
 from editbench.units import format_bytes, format_seconds
@@ -30,6 +30,12 @@ class Need:
     def largest_part(self) -> int:
         """Bytes of the weights of its largest part; 0 if it has no parts."""
         return max((sum(part.modules.values()) for part in self.parts), default=0)
+
+
+def weights_of(editor: Need, judge: Need) -> dict[str, int]:
+    """Return the bytes of weights of everything that phases name: both models, and modules."""
+    parts = {module(name): size for part in editor.parts for name, size in part.modules.items()}
+    return {"edit": editor.weights, "score": judge.weights, **parts}
 
 
 @dataclass(frozen=True, slots=True)

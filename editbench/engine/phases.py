@@ -1,7 +1,7 @@
 """The order of phases: which pairs go through which one when, with what on the device. Pure.
 
 Covers what a change of phase swaps and moves. Does not decide whether models are on the device at
-once, one at a time or in parts (see plan).
+once, one at a time or in parts (see planner).
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ class Work:
     state_bytes: int = 0  #: of what one pair leaves on disk between two parts of its edit
     first: int = 0  #: how many of ``missing`` belong to the first category
     reached: Mapping[int, int] = field(default_factory=dict)  #: parts that are done, if any
+
+    @property
+    def unscored(self) -> int:
+        """How many pairs have no verdict."""
+        return len(self.missing) + len(self.ready)
 
 
 @dataclass(frozen=True, slots=True)

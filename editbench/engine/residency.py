@@ -1,8 +1,8 @@
 """The one owner of what is on the device: it alone moves models and empties the allocator's cache.
 
 Weights do not change, so their host copy is the master and taking a model off the device copies
-nothing. Does not decide when to change models (see plan) and runs none. Every call comes from the
-thread that runs the models.
+nothing. Does not decide when to change models (see planner) and runs none. Every call comes from
+the thread that runs the models.
 """
 
 from __future__ import annotations

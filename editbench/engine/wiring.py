@@ -17,7 +17,8 @@ from editbench.engine.ledger import Ledger
 from editbench.engine.memory import RESERVE
 from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Keep, Role
-from editbench.engine.plan import Plan, make_plan
+from editbench.engine.plan import Plan
+from editbench.engine.planner import make_plan
 from editbench.engine.protocols import Editor, Judge, Model, Part
 from editbench.engine.spill import Spill
 from editbench.engine.stages import LoadImages

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Work
-from editbench.engine.plan import Costs, Plan, make_plan
+from editbench.engine.plan import Costs, Plan
+from editbench.engine.planner import make_plan
 from editbench.engine.protocols import Part, Streaming
 from editbench.errors import DoesNotFit
 

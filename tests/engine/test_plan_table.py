@@ -11,7 +11,8 @@ from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Work
 from editbench.engine.placement import ALIGNMENT as UNIT
 from editbench.engine.placement import overlay
-from editbench.engine.plan import Plan, make_plan
+from editbench.engine.plan import Plan
+from editbench.engine.planner import make_plan
 from editbench.engine.protocols import Streaming
 from editbench.errors import DoesNotFit
 

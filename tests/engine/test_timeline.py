@@ -9,8 +9,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from editbench.cli.timeline import draw
+from editbench.engine.needs import Need, Room
 from editbench.engine.phases import Work
-from editbench.engine.plan import Costs, Need, Plan, Room, make_plan
+from editbench.engine.plan import Costs, Plan
+from editbench.engine.planner import make_plan
 from editbench.engine.timeline import timeline
 from editbench.errors import DoesNotFit
 
