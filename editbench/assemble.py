@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PRETEND = 1.4  #: times the larger of two tiny models: a pretend device that holds one of them
 TINY = "tiny/"
 OFTEN = 0.1  #: seconds between two events of one progress
+LONG = 10**9  #: bytes of weights that take seconds to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         stack.callback(judge.close)
         stack.callback(editor.close)
         for model in (editor, judge):
-            _fetch(model, emit)
+            _find(model, emit)
         name = run_name(config, suite, editor, judge)
         folder = config.run.out / name
         if lock:
@@ -198,12 +199,19 @@ def _chosen(
     return chosen.use, settings
 
 
-def _fetch(model: Any, emit: Callable[[Event], None]) -> None:
-    """Download a model that its backend knows how to download; the others are there or fail."""
+def _find(model: Any, emit: Callable[[Event], None]) -> None:
+    """Download a model that its backend knows how to download; the others are there or fail.
+
+    Says so where it takes a while to tell which model it is, too.
+    """
     if not getattr(model, "is_here", True):
         text = f"{model.name} is not on this machine: downloading it"
         emit(Notice(time.time(), "info", text))
         model.fetch()
+    size = getattr(model, "unread", 0)
+    if size > LONG:
+        text = f"{model.name} is a folder: reading its {format_bytes(size)} once to know it again"
+        emit(Notice(time.time(), "info", text))
 
 
 def load_images(suite: Suite, pair: Pair) -> tuple[Image, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
-from editbench import api
+from editbench import api, assemble
+from editbench.backends import tiny
 from editbench.backends.diffusers_editor import DiffusersEditor
 from editbench.backends.transformers_judge import TransformersJudge
 from editbench.config import layered
-from editbench.engine.events import Planned, Recalled, RunEnded, RunStarted, Swapped
+from editbench.engine.events import Notice, Planned, Recalled, RunEnded, RunStarted, Swapped
 from editbench.engine.store import Store
 from editbench.errors import RunLocked, SuiteError
 from tests.runs import TINY, make, pairs, places, results
@@ -101,6 +103,21 @@ def test_a_fixed_seed_is_the_same_for_every_pair(tmp_path: Path) -> None:
 def test_an_editor_without_a_model_needs_no_swap(tmp_path: Path) -> None:
     made = make(tmp_path, {"editor": {"use": "pillow"}})
     assert made.result.summary["overall"]["n"] == 5
+
+
+def test_weights_in_a_folder_are_read_once_to_know_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assemble, "LONG", 0)
+    folder = tmp_path / "judge"
+    shutil.copytree(tiny.checkpoint("tiny/qwen3-vl"), folder)
+    settings = {"editor": {"use": "pillow"}, "judge": {"model": str(folder)}}
+    said = [
+        [event.message for event in made.events if isinstance(event, Notice)]
+        for made in (make(tmp_path, settings), make(tmp_path, settings))
+    ]
+    assert any(text.startswith("judge is a folder: reading its ") for text in said[0])
+    assert not any("is a folder" in text for text in said[1])
 
 
 def test_a_run_that_is_going_on_cannot_be_started_twice(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -219,12 +219,24 @@ def fingerprint(path: Path, *, memo: MutableMapping[str, str] | None = None) -> 
     remembers the hash of a file by its path, size and time of change, since tens of gigabytes take
     minutes to read.
     """
-    if path.parent.name == "snapshots" and re.fullmatch(r"[0-9a-f]{40}", path.name):
+    if _has_commit(path):
         return path.name
     total = hashlib.sha256()
     for file in _hashed_files(path):
         total.update(f"{file.relative_to(path).as_posix()}\0{_file_hash(file, memo)}\n".encode())
     return total.hexdigest()
+
+
+def unread(path: Path, memo: Mapping[str, str]) -> int:
+    """Return the bytes that ``fingerprint`` would have to read."""
+    if _has_commit(path):
+        return 0
+    sizes = ((_name(file), file.stat().st_size) for file in _hashed_files(path))
+    return sum(size for name, size in sizes if name not in memo)
+
+
+def _has_commit(path: Path) -> bool:
+    return path.parent.name == "snapshots" and bool(re.fullmatch(r"[0-9a-f]{40}", path.name))
 
 
 def _hashed_files(path: Path) -> Iterator[Path]:
@@ -235,8 +247,7 @@ def _hashed_files(path: Path) -> Iterator[Path]:
 
 
 def _file_hash(file: Path, memo: MutableMapping[str, str] | None) -> str:
-    stat = os.stat(file)
-    key = f"{file}:{stat.st_size}:{stat.st_mtime_ns}"
+    key = _name(file)
     if memo is not None and key in memo:
         return memo[key]
     with file.open("rb") as stream:
@@ -244,3 +255,8 @@ def _file_hash(file: Path, memo: MutableMapping[str, str] | None) -> str:
     if memo is not None:
         memo[key] = digest
     return digest
+
+
+def _name(file: Path) -> str:
+    stat = os.stat(file)
+    return f"{file}:{stat.st_size}:{stat.st_mtime_ns}"

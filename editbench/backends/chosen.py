@@ -90,6 +90,12 @@ class Checkpoint:
         }
 
     @property
+    def unread(self) -> int:
+        """The bytes that ``identity`` has to read: none of a hub model, or if they are known."""
+        with remembered("fingerprints") as memo:
+            return checkpoints.unread(self.path, memo)
+
+    @property
     def footprint(self) -> int:
         """The bytes of its weights once loaded."""
         return sum(self.module_footprints.values())

@@ -101,6 +101,11 @@ class DiffusersEditor:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
         self._checkpoint.fetch()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that have to be read before ``identity`` is known."""
+        return self._checkpoint.unread
+
     def check(self) -> None:
         """Raise ``BackendError`` if the pipeline is unknown or ``args`` do not suit it."""
         if found := calls.problems(self._class, self._settings.args):

@@ -108,6 +108,11 @@ class TransformersJudge:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
         self._checkpoint.fetch()
 
+    @property
+    def unread(self) -> int:
+        """Bytes that have to be read before ``identity`` is known."""
+        return self._checkpoint.unread
+
     def load(self) -> None:
         settings = self._settings
         path = self._checkpoint.fetch()
