@@ -184,32 +184,21 @@ def test_a_full_disk_in_a_part_ends_with_what_can_be_finished_and_more_room_does
     assert states(tmp_path / "loud") == []
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("now", [False, True], ids=["soon", "now"])
 @pytest.mark.parametrize("part", MOST)
-def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
+async def test_a_run_that_was_stopped_in_a_part_goes_on_from_there(
     quiet: Made, tmp_path: Path, part: str, now: bool
 ) -> None:
     suite = pairs(tmp_path / "x", NAMES)
     events: list[Event] = []
     config = api.load_config(overrides=layered(TINY, places(tmp_path / "loud"), suite, SMALL))
-
-    async def stopped() -> None:
+    with pytest.raises(Stopped):
         async with api.open_run(config, on_event=events.append) as run:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(watch, run)
-                with pytest.raises(Stopped):
-                    await run.wait()
-
-    async def watch(run: api.Run) -> None:
-        while not any(
-            event.kind == "edit" or (isinstance(event, Advanced) and event.part == part)
-            for event in events
-        ):
-            await anyio.sleep(0)
-        run.stop(now=now)
-
-    anyio.run(stopped)
-    made = make(tmp_path / "loud", suite, SMALL)
+            async for event in run:
+                if event.kind == "edit" or (isinstance(event, Advanced) and event.part == part):
+                    run.stop(now=now)
+    made = await anyio.to_thread.run_sync(lambda: make(tmp_path / "loud", suite, SMALL))
     assert results(made.result.folder) == results(quiet.result.folder)
     done = advanced([*events, *made.events])
     assert set(done.values()) == {1} and len(done) == len(PARTS[:-1]) * len(NAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,15 @@ import pytest
 
 from editbench import api
 from editbench.config import layered
-from editbench.engine.events import Event, Memory, Planned, RunEnded, Swapped
+from editbench.engine.events import (
+    Event,
+    Memory,
+    PhaseEnded,
+    PhaseStarted,
+    Planned,
+    RunEnded,
+    Swapped,
+)
 from editbench.errors import ConfigError, DoesNotFit, Stopped
 from tests.runs import TINY, make, pairs, places, results
 
@@ -20,7 +27,9 @@ NAMES = ["ant", "bee", "cow", "dog"]
 
 
 def phases(events: list[Event]) -> list[str]:
-    return [kind for kind, _ in groupby(e.kind for e in events if e.kind in ("edit", "score"))]
+    words = {PhaseStarted: "begins", PhaseEnded: "ends"}
+    marks = (event for event in events if isinstance(event, PhaseStarted | PhaseEnded))
+    return [f"{event.phase} {words[type(event)]}" for event in marks]
 
 
 @pytest.mark.parametrize(
@@ -37,8 +46,8 @@ def test_two_devices_find_what_one_finds_without_a_swap(
     (planned,) = [event for event in two.events if isinstance(event, Planned)]
     (ended,) = [event for event in two.events if isinstance(event, RunEnded)]
     assert (planned.placement, planned.swaps, ended.swaps) == ("split", 0, 0)
-    assert phases(one.events) == ["edit", "score"]
-    assert len(phases(two.events)) > 2  # both at once
+    assert phases(one.events) == ["edit begins", "edit ends", "score begins", "score ends"]
+    assert all("begins" in phase for phase in phases(two.events)[:2])  # both at once
     seen = [event for event in two.events if isinstance(event, Memory)]
     assert {event.device for event in seen} == {"cpu, cpu"}
     assert [event.number for event in two.events if isinstance(event, Swapped)] == [0, 0]
