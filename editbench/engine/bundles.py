@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from editbench.engine.grouping import Groups
 
-WORTHWHILE = 0.05  #: seconds of work that make the cost of a hand-over not matter
+WORTHWHILE = 0.1  #: seconds of work that make the cost of a hand-over not matter
 MOST = 64  #: pairs in a bundle, unless they are one batch
 
 Place = Literal["prepare", "step", "finish"]
