@@ -1,8 +1,8 @@
 """The same suite as a pipeline of Ray Data, the way its guide does batch inference.
 
-Decoding is a ``map``; editor and judge are ``map_batches`` with an actor each. It keeps edits in
-its object store only, so it neither encodes, syncs nor checks them, and cannot resume: that is
-work which editbench does and this does not.
+Decoding is a ``map``; editor and judge are ``map_batches`` with an actor each. Edits go from one to
+the other through its object store. ``durable`` has the editor write them to disk as well, a synced
+file of raw pixels for each batch; they are neither checked nor read again, and nothing can resume.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ def load(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Editor:
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        if self.folder:
+            with (self.folder / f"{batch['id'][0]}.raw").open("wb") as file:
+                for edit in batch["image"]:
+                    file.write(edit.data)
+                file.flush()
+                os.fsync(file.fileno())
         return batch | {"edit": batch["image"]}
 
 
@@ -45,13 +54,13 @@ class Judge:
         return {"id": batch["id"], "score": scores}
 
 
-def run(suite: Path, folder: Path, *, batch: int) -> dict[str, float]:
+def run(suite: Path, folder: Path, *, batch: int, durable: bool) -> dict[str, float]:
     """Return seconds: from the first row to the last, and from the start with Ray running."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     import logging
 
-    import ray
+    import ray.data  # sets up its logging, so it comes before the level
 
     ray.init(
         include_dashboard=False,
@@ -73,7 +82,12 @@ def run(suite: Path, folder: Path, *, batch: int) -> dict[str, float]:
         dataset = (
             ray.data.from_items(items)
             .map(load)
-            .map_batches(Editor, batch_size=batch, compute=one)
+            .map_batches(
+                Editor,
+                fn_constructor_args=(folder if durable else None,),
+                batch_size=batch,
+                compute=one,
+            )
             .map_batches(Judge, batch_size=batch, compute=one)
         )
         arrived = []
