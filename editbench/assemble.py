@@ -17,7 +17,7 @@ from editbench.config import BackendConfig, RunConfig, with_paths
 from editbench.engine import cache, keys, locks, memory, opening
 from editbench.engine.claims import Claims
 from editbench.engine.devices import Device, open_device
-from editbench.engine.events import Checking, Event, Notice
+from editbench.engine.events import Checking, Event, Notice, Reading
 from editbench.engine.ledger import Ledger, Prompt, Rules
 from editbench.engine.lock import RunLock
 from editbench.engine.memo import Memo
@@ -74,7 +74,7 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
         stack.callback(judge.close)
         stack.callback(editor.close)
         for model in (editor, judge):
-            _find(model, emit)
+            _fetch(model, emit)
         name = run_name(config, suite, editor, judge)
         folder = config.run.out / name
         if lock:
@@ -91,6 +91,8 @@ def assemble(config: RunConfig, *, emit: Callable[[Event], None], lock: bool) ->
                 emit(Notice(time.time(), "info", f"tidied the store: {text}"))
         for text in store.notices:
             emit(Notice(time.time(), "warning", text))
+        for model in (editor, judge):
+            _recognise(model, emit)
         devices, notes = _devices(config, editor, judge)
         # Pretend devices are host memory, too.
         pretended = sum(each.limit or 0 for each in devices if each.name == "cpu")
@@ -199,19 +201,23 @@ def _chosen(
     return chosen.use, settings
 
 
-def _find(model: Any, emit: Callable[[Event], None]) -> None:
-    """Download a model that its backend knows how to download; the others are there or fail.
-
-    Says so where it takes a while to tell which model it is, too.
-    """
+def _fetch(model: Any, emit: Callable[[Event], None]) -> None:
+    """Download a model that its backend knows how to download; the others are there or fail."""
     if not getattr(model, "is_here", True):
         text = f"{model.name} is not on this machine: downloading it"
         emit(Notice(time.time(), "info", text))
         model.fetch()
-    size = getattr(model, "unread", 0)
-    if size > LONG:
-        text = f"{model.name} is a folder: reading its {format_bytes(size)} once to know it again"
-        emit(Notice(time.time(), "info", text))
+
+
+def _recognise(model: Any, emit: Callable[[Event], None]) -> None:
+    """Have a model read what tells it from others, and say so if that takes a while."""
+
+    def progress(done: int, total: int) -> None:
+        if total > LONG:
+            emit(Reading(time.time(), model.name, done, total))
+
+    if recognise := getattr(model, "recognise", None):
+        recognise(_now_and_then(progress))
 
 
 def load_images(suite: Suite, pair: Pair) -> tuple[Image, ...]:

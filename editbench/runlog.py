@@ -14,13 +14,13 @@ import tomli_w
 
 from editbench.config import RunConfig, with_paths
 from editbench.doctor import machine, versions
-from editbench.engine.events import Checking, Event, Memory, Moving
+from editbench.engine.events import Checking, Event, Memory, Moving, Reading
 from editbench.records import Json
 from editbench.report.files import replaced
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # ``dumps`` would make one each time
 
-QUIET = (Checking, Memory, Moving)  #: readings of a gauge, of no use afterwards
+QUIET = (Checking, Memory, Moving, Reading)  #: readings of a gauge, of no use afterwards
 
 
 class EventLog:

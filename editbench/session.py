@@ -207,6 +207,7 @@ async def open_run(
             on_event(event)
 
     def emit_from_thread(event: Event) -> None:
+        anyio.from_thread.check_cancelled()  # the thread itself cannot be
         anyio.from_thread.run_sync(emit, event)
 
     manager = assemble(config, emit=emit_from_thread, lock=True)

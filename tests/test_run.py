@@ -16,7 +16,7 @@ from editbench.backends import tiny
 from editbench.backends.diffusers_editor import DiffusersEditor
 from editbench.backends.transformers_judge import TransformersJudge
 from editbench.config import layered
-from editbench.engine.events import Notice, Planned, Recalled, RunEnded, RunStarted, Swapped
+from editbench.engine.events import Planned, Reading, Recalled, RunEnded, RunStarted, Swapped
 from editbench.engine.store import Store
 from editbench.errors import RunLocked, SuiteError
 from tests.runs import TINY, make, pairs, places, results
@@ -112,12 +112,12 @@ def test_weights_in_a_folder_are_read_once_to_know_them(
     folder = tmp_path / "judge"
     shutil.copytree(tiny.checkpoint("tiny/qwen3-vl"), folder)
     settings = {"editor": {"use": "pillow"}, "judge": {"model": str(folder)}}
-    said = [
-        [event.message for event in made.events if isinstance(event, Notice)]
+    read = [
+        [(event.done, event.total) for event in made.events if isinstance(event, Reading)]
         for made in (make(tmp_path, settings), make(tmp_path, settings))
     ]
-    assert any(text.startswith("judge is a folder: reading its ") for text in said[0])
-    assert not any("is a folder" in text for text in said[1])
+    assert read[0][-1][0] == read[0][-1][1] > (folder / "model.safetensors").stat().st_size
+    assert not read[1]
 
 
 def test_a_run_that_is_going_on_cannot_be_started_twice(tmp_path: Path) -> None:

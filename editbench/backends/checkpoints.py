@@ -12,7 +12,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ _HASHED = {".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".p
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _STORED = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2}
 _HEADER_LIMIT = 100_000_000  #: the format's own limit on its header, in bytes
+_CHUNK = 1 << 22  #: bytes of a weight file read at a time
+
+Progress = Callable[[int, int], None]  #: takes how much is done, and of how much
 
 
 def locate(model: str, *, revision: str | None = None, download: bool = False) -> Path:
@@ -212,31 +215,36 @@ def _header(file: Path) -> dict[str, Any]:
     return dict(header)
 
 
-def fingerprint(path: Path, *, memo: MutableMapping[str, str] | None = None) -> str:
+def fingerprint(
+    path: Path,
+    *,
+    memo: MutableMapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> str:
     """Return what tells these weights from others: a snapshot's commit, else a hash in hex.
 
     The hash covers names and contents of weight, configuration, tokenizer and code files. ``memo``
     remembers the hash of a file by its path, size and time of change, since tens of gigabytes take
-    minutes to read.
+    minutes to read. ``progress`` receives the bytes read and all that are to be read.
     """
-    if _has_commit(path):
+    if path.parent.name == "snapshots" and re.fullmatch(r"[0-9a-f]{40}", path.name):
         return path.name
+    memo = {} if memo is None else memo
+    files = {file: _known_as(file) for file in _hashed_files(path)}
+    size = sum(file.stat().st_size for file, name in files.items() if name not in memo)
+    done = 0
     total = hashlib.sha256()
-    for file in _hashed_files(path):
-        total.update(f"{file.relative_to(path).as_posix()}\0{_file_hash(file, memo)}\n".encode())
+    for file, name in files.items():
+        if name not in memo:
+            digest = hashlib.sha256()
+            for chunk in _chunks(file):
+                digest.update(chunk)
+                done += len(chunk)
+                if progress:
+                    progress(done, size)
+            memo[name] = digest.hexdigest()
+        total.update(f"{file.relative_to(path).as_posix()}\0{memo[name]}\n".encode())
     return total.hexdigest()
-
-
-def unread(path: Path, memo: Mapping[str, str]) -> int:
-    """Return the bytes that ``fingerprint`` would have to read."""
-    if _has_commit(path):
-        return 0
-    sizes = ((_name(file), file.stat().st_size) for file in _hashed_files(path))
-    return sum(size for name, size in sizes if name not in memo)
-
-
-def _has_commit(path: Path) -> bool:
-    return path.parent.name == "snapshots" and bool(re.fullmatch(r"[0-9a-f]{40}", path.name))
 
 
 def _hashed_files(path: Path) -> Iterator[Path]:
@@ -246,17 +254,13 @@ def _hashed_files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _file_hash(file: Path, memo: MutableMapping[str, str] | None) -> str:
-    key = _name(file)
-    if memo is not None and key in memo:
-        return memo[key]
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if memo is not None:
-        memo[key] = digest
-    return digest
-
-
-def _name(file: Path) -> str:
+def _known_as(file: Path) -> str:
     stat = os.stat(file)
     return f"{file}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _chunks(file: Path) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(_CHUNK))
+    with file.open("rb", buffering=0) as stream:
+        while size := stream.readinto(buffer):
+            yield buffer[:size]

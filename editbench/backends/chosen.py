@@ -89,11 +89,13 @@ class Checkpoint:
             **({"trust_remote_code": True} if self.settings.trust_remote_code else {}),
         }
 
-    @property
-    def unread(self) -> int:
-        """The bytes that ``identity`` has to read: none of a hub model, or if they are known."""
+    def recognise(self, progress: checkpoints.Progress) -> None:
+        """Read what ``identity`` would have to read: nothing of a hub model, or if it is known.
+
+        ``progress`` receives bytes done and bytes in all; what it raises ends the reading.
+        """
         with remembered("fingerprints") as memo:
-            return checkpoints.unread(self.path, memo)
+            checkpoints.fingerprint(self.path, memo=memo, progress=progress)
 
     @property
     def footprint(self) -> int:

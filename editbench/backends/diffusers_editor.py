@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from editbench.backends import diffusers_calls as calls
 from editbench.backends import diffusers_parts as apart
 from editbench.backends import pipelines, processors, repairs, sizes, streaming, tiny
+from editbench.backends.checkpoints import Progress
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.home import remembered
 from editbench.backends.libraries import device_errors, loading, silence, use_threads
@@ -101,10 +102,9 @@ class DiffusersEditor:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
         self._checkpoint.fetch()
 
-    @property
-    def unread(self) -> int:
-        """Bytes that have to be read before ``identity`` is known."""
-        return self._checkpoint.unread
+    def recognise(self, progress: Progress) -> None:
+        """Read what ``identity`` is told by; ``progress`` receives bytes done and in all."""
+        self._checkpoint.recognise(progress)
 
     def check(self) -> None:
         """Raise ``BackendError`` if the pipeline is unknown or ``args`` do not suit it."""

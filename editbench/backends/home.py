@@ -30,10 +30,12 @@ def remembered(name: str) -> Iterator[dict[str, str]]:
     with suppress(OSError, ValueError):
         notes = dict(json.loads(path.read_text(encoding="utf-8")))
     before = dict(notes)
-    yield notes
-    if notes != before:
-        with suppress(OSError):
-            _write(path, json.dumps(notes, indent=0, sort_keys=True))
+    try:
+        yield notes
+    finally:  # what was found before an error is true, too
+        if notes != before:
+            with suppress(OSError):
+                _write(path, json.dumps(notes, indent=0, sort_keys=True))
 
 
 def _write(path: Path, text: str) -> None:

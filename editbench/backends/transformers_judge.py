@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, Field
 
 from editbench.backends import processors, sizes, streaming
+from editbench.backends.checkpoints import Progress
 from editbench.backends.chosen import Checkpoint, CheckpointSettings
 from editbench.backends.contracts import Contracts
 from editbench.backends.libraries import device_errors, loading, silence, use_threads
@@ -108,10 +109,9 @@ class TransformersJudge:
         """Download the model if it is not on this machine. Raises ``BackendError``."""
         self._checkpoint.fetch()
 
-    @property
-    def unread(self) -> int:
-        """Bytes that have to be read before ``identity`` is known."""
-        return self._checkpoint.unread
+    def recognise(self, progress: Progress) -> None:
+        """Read what ``identity`` is told by; ``progress`` receives bytes done and in all."""
+        self._checkpoint.recognise(progress)
 
     def load(self) -> None:
         settings = self._settings

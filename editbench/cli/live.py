@@ -32,7 +32,8 @@ from editbench.cli.terminal import Terminal
 from editbench.cli.text import inert, plain
 from editbench.cli.thumbnails import Cell, Pair, method
 from editbench.cli.title import Title
-from editbench.engine.events import Checking, Event, Notice
+from editbench.cli.wording import describe_reading
+from editbench.engine.events import Checking, Event, Notice, Reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -99,7 +100,9 @@ class LiveDashboard:
             # Above the dashboard, where it is still to be read after the run.
             level = "note" if event.level == "info" else event.level
             self._jobs.put(partial(say, self._console, level, event.message))
-        if isinstance(event, Checking):
+        if isinstance(event, Reading):
+            self._before = inert(describe_reading(event))
+        elif isinstance(event, Checking):
             done = event.done >= event.total
             text = "checked, preparing the models" if done else "checking"
             self._before = inert(f"{event.suite}: {event.done} of {event.total} pairs {text}")

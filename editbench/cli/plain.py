@@ -13,7 +13,7 @@ from rich.text import Text
 from editbench.cli.progress import Progress
 from editbench.cli.state import State, update
 from editbench.cli.text import counted, duration, mean_and_margin, number, of_bytes, plain
-from editbench.cli.wording import describe_doing, describe_start
+from editbench.cli.wording import describe_doing, describe_reading, describe_start
 from editbench.engine.events import (
     Advanced,
     Checking,
@@ -25,6 +25,7 @@ from editbench.engine.events import (
     Phase,
     PhaseStarted,
     Planned,
+    Reading,
     Retrying,
     RunEnded,
     RunStarted,
@@ -46,6 +47,7 @@ class PlainLines:
         self._clock = clock
         self._state: State | None = None
         self._last = clock()  #: when a line was written
+        self._reading = ""  #: model whose weights are being read
         self._told: dict[Phase, tuple[float, int]] = {}  #: when and at what count, for each phase
 
     def __call__(self, event: Event) -> None:
@@ -67,6 +69,10 @@ class PlainLines:
         """Tell of what precedes the run, such as a suite that takes minutes to check."""
         if isinstance(event, Notice):
             self._write(event.time, "note" if event.level == "info" else event.level, event.message)
+        elif isinstance(event, Reading):
+            if event.model != self._reading or event.time - self._last >= EVERY:
+                self._reading = event.model
+                self._write(event.time, "read", describe_reading(event))
         elif isinstance(event, Checking) and event.time - self._last >= EVERY:
             self._write(event.time, "check", f"{event.suite}  {event.done}/{event.total} pairs")
 

@@ -7,8 +7,11 @@ import os
 import shlex
 import shutil
 import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,11 +23,11 @@ from editbench.cli.live import LiveDashboard
 from editbench.cli.messages import LoggedBug, first_cause, say
 from editbench.cli.modes import Mode
 from editbench.cli.options import Watch
-from editbench.cli.signals import Stopper
+from editbench.cli.signals import Opening, Stopper
 from editbench.cli.state import State, update
 from editbench.cli.text import counted, plain
 from editbench.cli.thumbnails import EVERY, LONGEST
-from editbench.engine.events import Event
+from editbench.engine.events import Event, Notice
 from editbench.errors import EditbenchError, Stopped, TooManyFailures
 
 if TYPE_CHECKING:
@@ -53,36 +56,55 @@ def carry_out(config: RunConfig, screen: Screen, watch: Watch, *, ask_again: boo
     mode = choose(
         watch.display, screen.err, os.environ, quiet=quiet > 0, verbose=screen.verbose > 0
     )
-    with logs.to_terminal(screen.err, verbose=screen.verbose):
-        with opened(mode, screen.err, thumbnails=watch.thumbnails) as display:
-            result, witness, stopper = anyio.run(_run, config, display, ask_again)
-    if result is None:
-        code = _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)
-        if stopper.urgent:  # a step may have been left behind, and would be in the way of an exit
+    with ExitStack() as stack:
+        stack.enter_context(logs.to_terminal(screen.err, verbose=screen.verbose))
+        display = opened(mode, screen.err, thumbnails=watch.thumbnails)
+        witness = Witness(stack.enter_context(display))
+
+        def leave() -> NoReturn:
+            """End the process, whatever threads still do."""
+            stack.close()
+            code = _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)
             sys.stdout.flush()
-            stopper.leave(code)
-        return code
+            os._exit(code)
+
+        stopper = Stopper(leave)
+        result = anyio.run(_run, config, witness, stopper, leave, ask_again)
+        if result is None and stopper.urgent:
+            leave()  # a step may have been left behind, and would be in the way of an exit
+    if result is None:
+        return _stopped(screen, stopper.exit_code, witness, quiet=quiet > 0)
     return _finished(config, screen, result, witness, mode=mode, quiet=quiet)
 
 
 async def _run(
-    config: RunConfig, display: Display, ask_again: bool
-) -> tuple[RunResult | None, Witness, Stopper]:
-    """Return the result, None if it was stopped, and who heard the signals."""
-    witness = Witness(display)
+    config: RunConfig,
+    witness: Witness,
+    stopper: Stopper,
+    leave: Callable[[], object],
+    ask_again: bool,
+) -> RunResult | None:
+    """Return the result, or None if it was stopped."""
     result: RunResult | None = None
     async with anyio.create_task_group() as tasks:
-        stopper = Stopper(tasks.cancel_scope.cancel)
         tasks.start_soon(stopper.watch)
-        tasks.start_soon(_tick, display)
-        try:
-            result = await _open_and_wait(config, witness, stopper, tasks, ask_again=ask_again)
-        except Stopped:
-            if stopper.exit_code is None:
-                raise
+        tasks.start_soon(_tick, witness.display)
+        with anyio.CancelScope() as scope:
+
+            def give_up() -> None:
+                scope.cancel()
+                text = "giving up what was begun; ctrl-c again leaves at once"
+                witness(Notice(time.time(), "info", text))
+
+            stopper.aim(Opening(give_up, leave))
+            try:
+                result = await _open_and_wait(config, witness, stopper, tasks, ask_again=ask_again)
+            except Stopped:
+                if stopper.exit_code is None:
+                    raise
         tasks.cancel_scope.cancel()
-    display.tick()
-    return result, witness, stopper
+    witness.display.tick()
+    return result
 
 
 async def _open_and_wait(
@@ -91,7 +113,7 @@ async def _open_and_wait(
     from editbench.api import open_run
 
     async with open_run(config, on_event=witness, ask_again=ask_again) as run:
-        stopper.open(run)
+        stopper.aim(run)
         if isinstance(witness.display, LiveDashboard):
             witness.display.keep_output(run.folder)
             tasks.start_soon(_look, run, witness.display)

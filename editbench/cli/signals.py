@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -21,18 +20,27 @@ class Stoppable(Protocol):
         """Finish what is on the device and stop; with ``now``, stop at the next step."""
 
 
-class Stopper:
-    """Asks once to finish and stop, twice to stop at the next step, and leaves at the third.
+class Opening:
+    """A run that is not open yet, so there is nothing to finish."""
 
-    Before the run is open there is nothing to finish: a signal calls ``cancel``.
-    """
-
-    def __init__(
-        self, cancel: Callable[[], None], *, leave: Callable[[int], NoReturn] = os._exit
-    ) -> None:
-        self.exit_code: int | None = None  #: what the first signal calls for
+    def __init__(self, cancel: Callable[[], object], leave: Callable[[], object]) -> None:
         self._cancel = cancel
-        self.leave = leave
+        self._leave = leave
+
+    def stop(self, *, now: bool = False) -> None:
+        """Give up; with ``now``, do not wait for what is being read or downloaded."""
+        if now:
+            self._leave()
+        else:
+            self._cancel()
+
+
+class Stopper:
+    """Asks once to finish and stop, twice to stop at the next step, and leaves at the third."""
+
+    def __init__(self, leave: Callable[[], object]) -> None:
+        self.exit_code: int | None = None  #: what the first signal calls for
+        self._leave = leave
         self._run: Stoppable | None = None
         self._count = 0
 
@@ -41,8 +49,8 @@ class Stopper:
         """Whether the step on the device was not to be waited for."""
         return self._count > 1
 
-    def open(self, run: Stoppable) -> None:
-        """Take the run that signals are for from now on."""
+    def aim(self, run: Stoppable) -> None:
+        """Take what signals are for from now on."""
         self._run = run
 
     async def watch(self) -> None:
@@ -60,11 +68,9 @@ class Stopper:
         self.exit_code = self.exit_code or code
         self._count += 1
         if self._count > 2:
-            self.leave(self.exit_code)
-        if self._run:
+            self._leave()
+        elif self._run:
             self._run.stop(now=self._count == 2)
-        else:
-            self._cancel()
 
     async def _lose_patience(self) -> None:
         await anyio.sleep(GRACE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from editbench.cli.state import State
 from editbench.cli.text import counted, duration, of_bytes
+from editbench.engine.events import Reading
 from editbench.units import format_bytes
 
 
@@ -22,6 +23,11 @@ def describe_doing(state: State) -> str:
         f"moving {doing.model} to {device}, {of_bytes(doing.done, doing.bytes)}"
         f" at {format_bytes(rate)}/s"
     )
+
+
+def describe_reading(event: Reading) -> str:
+    """Return how far a model's folder is read."""
+    return f"{event.model}: {of_bytes(event.done, event.total)} read, once, to know it again"
 
 
 def describe_start(state: State) -> str:

@@ -48,6 +48,16 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading(Event):
+    """Weights in a folder are read once, before anything is planned, to know them again."""
+
+    kind: ClassVar[str] = "read"
+    model: str
+    done: int  #: bytes
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checking(Event):
     """The suite is being read and its images decoded, before anything is planned."""
 

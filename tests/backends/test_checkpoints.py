@@ -150,15 +150,17 @@ def test_a_changed_configuration_is_another_model(tmp_path: Path) -> None:
 def test_a_remembered_hash_spares_reading_until_the_file_changes(tmp_path: Path) -> None:
     path = model(tmp_path / "m")
     memo: dict[str, str] = {}
-    assert checkpoints.unread(path, memo) > (path / "model.safetensors").stat().st_size
-    before = checkpoints.fingerprint(path, memo=memo)
-    assert len(memo) == 2 and checkpoints.unread(path, memo) == 0
+    weights = (path / "model.safetensors").stat().st_size
+    seen: list[tuple[int, int]] = []
+    before = checkpoints.fingerprint(path, memo=memo, progress=lambda *at: seen.append(at))
+    assert len(memo) == 2
+    assert seen[-1][0] == seen[-1][1] > weights and len(seen) == 2  # a chunk for each file
     memo.update(dict.fromkeys(memo, "remembered"))
     assert checkpoints.fingerprint(path, memo=memo) != before
     save_file({"a": torch.ones(5, 4)}, path / "model.safetensors")
-    assert checkpoints.unread(path, memo) == (path / "model.safetensors").stat().st_size
-    checkpoints.fingerprint(path, memo=memo)
-    assert len(memo) == 3
+    changed = (path / "model.safetensors").stat().st_size
+    checkpoints.fingerprint(path, memo=memo, progress=lambda *at: seen.append(at))
+    assert len(memo) == 3 and seen[2:] == [(changed, changed)]
 
 
 def test_a_hub_id_is_found_in_the_local_cache_and_known_by_its_commit(
@@ -167,7 +169,7 @@ def test_a_hub_id_is_found_in_the_local_cache_and_known_by_its_commit(
     snapshot = hub(monkeypatch, tmp_path)
     found = checkpoints.locate("acme/toy")
     assert found == snapshot
-    assert checkpoints.fingerprint(found) == COMMIT and checkpoints.unread(found, {}) == 0
+    assert checkpoints.fingerprint(found) == COMMIT
     assert checkpoints.locate("acme/toy", revision=COMMIT, download=True) == snapshot
 
 

@@ -25,8 +25,11 @@ def test_what_is_remembered_is_there_the_next_time(
     monkeypatch.setenv("EDITBENCH_HOME", str(tmp_path))
     with remembered("notes") as notes:
         notes["a"] = "b"
+    with pytest.raises(KeyboardInterrupt), remembered("notes") as notes:
+        notes["c"] = "d"
+        raise KeyboardInterrupt
     with remembered("notes") as notes:
-        assert notes == {"a": "b"}
+        assert notes == {"a": "b", "c": "d"}
     assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
 

@@ -14,7 +14,7 @@ from editbench.cli.displays import choose
 from editbench.cli.live import LiveDashboard
 from editbench.cli.modes import Mode
 from editbench.cli.terminal import Terminal
-from editbench.engine.events import Checking, Notice
+from editbench.engine.events import Checking, Notice, Reading
 from tests.cli.builders import a_run, started
 from tests.cli.emulator import Emulator
 
@@ -72,6 +72,9 @@ def test_what_precedes_the_run_is_shown() -> None:
         dashboard(Checking(0, "kris", 3, 9))
         dashboard.draw()
         assert "kris: 3 of 9 pairs checking" in terminal.rows()
+        dashboard(Reading(0, "judge", 3 * 10**9, 57 * 10**9))
+        dashboard.draw()
+        assert "judge: 3.00 of 57.0 GB read, once, to know it again" in terminal.rows()
 
 
 def test_a_warning_stays_above_the_dashboard_and_after_it() -> None:

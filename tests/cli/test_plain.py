@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from editbench.cli.plain import PlainLines
-from editbench.engine.events import Checking, Edited, Event, Notice, PhaseStarted, RunEnded
+from editbench.engine.events import Checking, Edited, Event, Notice, PhaseStarted, Reading, RunEnded
 from tests.cli.builders import a_run, in_parts, memory, scored, started
 
 
@@ -90,6 +90,14 @@ def test_a_long_check_of_the_suite_is_told() -> None:
     log = Log()
     lines = log.take(*(Checking(float(n), "kris", n, 100) for n in range(100)))
     assert lines == [f"check kris  {n}/100 pairs" for n in (30, 60, 90)]
+
+
+def test_long_reading_of_weights_is_told() -> None:
+    log = Log()
+    lines = log.take(*(Reading(float(n), "judge", n * 10**9, 57 * 10**9) for n in range(57)))
+    assert lines == [
+        f"read judge: {done} of 57.0 GB read, once, to know it again" for done in ("0 B", "30.0")
+    ]
 
 
 def test_a_notice_before_the_start_is_told() -> None:

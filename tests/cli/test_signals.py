@@ -2,20 +2,19 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NoReturn
 
 import anyio
 import pytest
 
-from editbench.cli.signals import Stopper
+from editbench.cli.signals import Opening, Stopper
 
 
 class Left(Exception):
     """The process would be gone."""
 
 
-def leave(code: int) -> NoReturn:
-    raise Left(code)
+def leave() -> None:
+    raise Left
 
 
 class Requests:
@@ -29,28 +28,31 @@ class Requests:
 
 
 def test_once_is_a_request_twice_an_urgent_one_and_thrice_the_end() -> None:
-    run, stopper = Requests(), Stopper(pytest.fail, leave=leave)
-    stopper.open(run)
+    run, stopper = Requests(), Stopper(leave)
+    stopper.aim(run)
     stopper.take(signal.SIGINT)
     stopper.take(signal.SIGINT)
     assert run.asked == [False, True]
-    with pytest.raises(Left, match="130"):
+    with pytest.raises(Left):
         stopper.take(signal.SIGINT)
 
 
 def test_the_first_signal_gives_the_exit_code() -> None:
-    stopper = Stopper(pytest.fail, leave=leave)
-    stopper.open(Requests())
+    stopper = Stopper(leave)
+    stopper.aim(Requests())
     stopper.take(signal.SIGTERM)
     stopper.take(signal.SIGINT)
     assert stopper.exit_code == 143
 
 
-def test_before_the_run_is_open_a_signal_cancels() -> None:
+def test_before_the_run_is_open_once_cancels_and_twice_leaves() -> None:
     cancelled: list[bool] = []
-    stopper = Stopper(lambda: cancelled.append(True), leave=leave)
+    stopper = Stopper(pytest.fail)
+    stopper.aim(Opening(lambda: cancelled.append(True), leave))
     stopper.take(signal.SIGINT)
-    assert cancelled and stopper.exit_code == 130
+    assert cancelled == [True] and stopper.exit_code == 130
+    with pytest.raises(Left):
+        stopper.take(signal.SIGINT)
 
 
 @pytest.mark.anyio
@@ -58,8 +60,8 @@ async def test_real_signals_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("editbench.cli.signals.GRACE", 0.0)
     run = Requests()
     async with anyio.create_task_group() as tasks:
-        stopper = Stopper(tasks.cancel_scope.cancel, leave=leave)
-        stopper.open(run)
+        stopper = Stopper(leave)
+        stopper.aim(run)
         tasks.start_soon(stopper.watch)
         await anyio.wait_all_tasks_blocked()
         os.kill(os.getpid(), signal.SIGTERM)
