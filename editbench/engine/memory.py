@@ -7,9 +7,10 @@ Does not cover the device's memory (see devices) nor the disk's (see store).
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -43,6 +44,24 @@ def return_freed_memory() -> None:
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
         library.mallopt(_TRIM_THRESHOLD, 4 * _LARGE)
         library.mallopt(_ARENA_MAX, 1)
+
+
+@contextmanager
+def collecting_only_new() -> Iterator[None]:
+    """Keep the garbage collector off what is there already: whole libraries, which are no garbage.
+
+    It would look at all of their objects now and then, and hold up every thread meanwhile. Does
+    nothing where that was done already.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.collect()  # or what is garbage already would stay, with the memory that it holds
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def host_available(root: Path = Path("/")) -> int:

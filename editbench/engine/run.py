@@ -27,7 +27,12 @@ from editbench.engine.events import (
     Stopping,
 )
 from editbench.engine.lanes import Lane
-from editbench.engine.memory import ByteLimit, pixel_bytes, return_freed_memory
+from editbench.engine.memory import (
+    ByteLimit,
+    collecting_only_new,
+    pixel_bytes,
+    return_freed_memory,
+)
 from editbench.engine.phases import PhaseStep, Role
 from editbench.engine.pictures import Pictures, small
 from editbench.engine.plan import Costs, Plan
@@ -82,12 +87,13 @@ class Execution:
         """Carry out the plan. Raises the error that ended it early, if one did."""
         return_freed_memory()
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._sample)
-                tasks.start_soon(self._recall)
-                tasks.start_soon(self._lose_patience, tasks.cancel_scope)
-                await self._passes()
-                tasks.cancel_scope.cancel()
+            with collecting_only_new():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._sample)
+                    tasks.start_soon(self._recall)
+                    tasks.start_soon(self._lose_patience, tasks.cancel_scope)
+                    await self._passes()
+                    tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 for seat in self._places:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import anyio
@@ -8,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editbench.engine.memory import ByteLimit, host_available, host_budget, weights_budget
+from editbench.engine.memory import (
+    ByteLimit,
+    collecting_only_new,
+    host_available,
+    host_budget,
+    weights_budget,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -152,3 +160,23 @@ def test_the_limit_holds_but_for_work_that_exceeds_it_alone(sizes: list[int], mo
     anyio.run(main)
     assert limit.used == 0
     assert limit.peak <= max([most, *sizes])
+
+
+class Cycle:
+    """Garbage that only the collector finds, once nothing else refers to it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_only_what_is_new_is_collected_meanwhile() -> None:
+    old = Cycle()
+    gone = [weakref.ref(old), weakref.ref(Cycle())]
+    with collecting_only_new():
+        assert gone[1]() is None  # it was garbage before
+        gone.append(weakref.ref(Cycle()))
+        del old
+        gc.collect()
+        assert gone[2]() is None and gone[0]() is not None
+    gc.collect()
+    assert gone[0]() is None
