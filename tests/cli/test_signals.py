@@ -35,6 +35,7 @@ def test_once_is_a_request_twice_an_urgent_one_and_thrice_the_end() -> None:
     assert run.asked == [False, True]
     with pytest.raises(Left):
         stopper.take(signal.SIGINT)
+    assert stopper.exit_code == 130
 
 
 def test_the_first_signal_gives_the_exit_code() -> None:
