@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from editbench.doctor import machine, versions
+from editbench.engine.memory import host_available
 
 FOLDER = Path(".benchmarks")
+TOUCHED = 1_500_000_000  #: bytes; more than a round of any script writes
 
 
 class Spread(NamedTuple):
@@ -83,6 +85,17 @@ def interleaved(
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Return the spread of the ratios, round by round."""
     return spread([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
+def touch_memory() -> None:
+    """Write to as much memory as a round needs, and free it, right before a measurement.
+
+    The host of a virtual machine may take back what the machine has freed, and gives it again page
+    by page at the first touch. What takes long to start would pay for that, while what starts at
+    once finds the pages that the process before it has freed.
+    """
+    touched = b"\1" * min(TOUCHED, host_available() // 2)
+    del touched
 
 
 def environment() -> dict[str, Any]:

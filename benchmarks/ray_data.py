@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from common import touch_memory
 from noop import REPLY
 
 from editbench.suites import verdicts
@@ -78,6 +79,7 @@ def run(suite: Path, folder: Path, *, batch: int, durable: bool) -> dict[str, fl
     ]
     try:
         one = ray.data.ActorPoolStrategy(size=1)
+        touch_memory()
         start = time.perf_counter()
         dataset = (
             ray.data.from_items(items)

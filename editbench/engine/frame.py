@@ -52,8 +52,8 @@ def read_tag(key: str, tag: bytes | None) -> Mapping[str, Json]:
 def pack(key: str, tag: str, payload: bytes) -> bytes:
     """Return the frame of a record."""
     name, text = key.encode("ascii"), tag.encode("ascii")
-    rest = b"".join((_LENGTHS.pack(len(name), len(text), len(payload)), name, text, payload))
-    return _HEAD.pack(MAGIC, _digest(rest)) + rest
+    start = b"".join((_LENGTHS.pack(len(name), len(text), len(payload)), name, text))
+    return b"".join((_HEAD.pack(MAGIC, _digest(start, payload)), start, payload))
 
 
 def unpack(frame: bytes, *, key: str) -> Record:
@@ -91,8 +91,11 @@ def _lengths(start: bytes, size: int) -> tuple[int, int, int]:
     return name_size, tag_size, payload_size
 
 
-def _digest(content: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()
+def _digest(*pieces: bytes | memoryview) -> bytes:
+    state = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        state.update(piece)
+    return state.digest()
 
 
 def _tag_digest(key: str, text: bytes) -> bytes:
