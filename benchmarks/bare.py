@@ -8,6 +8,7 @@ the ceiling for what an engine on this machine can reach, with one the loop that
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +49,8 @@ class Bare:
         known = lru_cache(None)(self._pixels)
         self.sources = [known(self.suite[index].sources) for index in range(self.count)]
         self.keys = [""] * self.count
-        self.log: IO[str] = (folder / "log.jsonl").open("w", encoding="utf-8")
+        log = folder / f"log-{os.getpid()}.jsonl"
+        self.log: IO[str] = log.open("w", encoding="utf-8")
         self.writing = threading.Lock()
 
     def close(self) -> None:
@@ -57,11 +59,11 @@ class Bare:
 
     def edit(self) -> float:
         """Edit every pair; return seconds."""
-        return self._all(self._edit)
+        return self._all(self.edit_group)
 
     def score(self) -> float:
         """Score every edit; return seconds."""
-        return self._all(self._score)
+        return self._all(self.score_group)
 
     def _all(self, work: Callable[[Sequence[int]], None]) -> float:
         groups = iter(
@@ -92,7 +94,8 @@ class Bare:
             raise problems[0]
         return time.perf_counter() - start
 
-    def _edit(self, group: Sequence[int]) -> None:
+    def edit_group(self, group: Sequence[int]) -> None:
+        """Edit some pairs, by their places in the suite, and note their keys."""
         pairs = [self.suite[index] for index in group]
         requests = []
         for index, pair in zip(group, pairs, strict=True):
@@ -120,7 +123,8 @@ class Bare:
         for pair, (_, header, _) in zip(pairs, rows, strict=True):
             self._record("edit", pair, width=header["width"], height=header["height"])
 
-    def _score(self, group: Sequence[int]) -> None:
+    def score_group(self, group: Sequence[int]) -> None:
+        """Score the edits of some pairs whose keys are known."""
         pairs = [self.suite[index] for index in group]
         questions, asked = [], []
         for index, pair in zip(group, pairs, strict=True):

@@ -1,8 +1,10 @@
 """The same suite as a pipeline of Ray Data, the way its guide does batch inference.
 
-Decoding is a ``map``; editor and judge are ``map_batches`` with an actor each. Edits go from one to
-the other through its object store. ``durable`` has the editor write them to disk as well, a synced
-file of raw pixels for each batch; they are neither checked nor read again, and nothing can resume.
+Editor and judge are ``map_batches`` with an actor each, in one of three ways. ``same``: the actors
+do the work of ``bare.py``, so that only what carries the pairs along differs. ``stored``: decoding
+is a ``map``, images go from one to the other through Ray's object store, and the editor also writes
+a synced file of raw pixels for each batch; nothing is hashed, read again or checked, and scores are
+not synced. ``not stored``: without those files. Nothing but ``same`` could resume.
 """
 
 from __future__ import annotations
@@ -11,14 +13,17 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from bare import Bare
 from common import touch_memory
 from noop import REPLY
 
 from editbench.suites import verdicts
 from editbench.suites.images import decode
 from editbench.suites.rubrics import load_rubric
+
+Work = Literal["same", "stored", "not stored"]
 
 
 def load(row: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +60,26 @@ class Judge:
         return {"id": batch["id"], "score": scores}
 
 
-def run(suite: Path, folder: Path, *, batch: int, durable: bool) -> dict[str, float]:
+class SameEditor:
+    def __init__(self, suite: Path, folder: Path, group: int) -> None:
+        self.bare = Bare(suite, folder / "store", used="raw", group=group, threads=1)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        group = batch["index"].tolist()
+        self.bare.edit_group(group)
+        return {"index": batch["index"], "key": [self.bare.keys[index] for index in group]}
+
+
+class SameJudge(SameEditor):
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        group = batch["index"].tolist()
+        for index, key in zip(group, batch["key"], strict=True):
+            self.bare.keys[index] = str(key)
+        self.bare.score_group(group)
+        return {"index": batch["index"]}
+
+
+def run(suite: Path, folder: Path, *, batch: int, work: Work) -> dict[str, float]:
     """Return seconds: from the first row to the last, and from the start with Ray running."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
@@ -73,31 +97,35 @@ def run(suite: Path, folder: Path, *, batch: int, durable: bool) -> dict[str, fl
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     rows = [json.loads(line) for line in suite.read_text().splitlines()]
-    items = [
+    items: list[dict[str, Any]] = [
         {"id": r["id"], "instruction": r["instruction"], "path": str(suite.parent / r["source"])}
         for r in rows
     ]
+    editor: tuple[type, tuple[Any, ...]] = Editor, (folder if work == "stored" else None,)
+    judge: tuple[type, tuple[Any, ...]] = Judge, ()
+    if work == "same":
+        items = [{"index": index} for index in range(len(rows))]
+        args = suite, folder, batch
+        editor, judge = (SameEditor, args), (SameJudge, args)
     try:
         one = ray.data.ActorPoolStrategy(size=1)
         touch_memory()
         start = time.perf_counter()
-        dataset = (
-            ray.data.from_items(items)
-            .map(load)
-            .map_batches(
-                Editor,
-                fn_constructor_args=(folder if durable else None,),
-                batch_size=batch,
-                compute=one,
+        dataset = ray.data.from_items(items)
+        if work != "same":
+            dataset = dataset.map(load)
+        for actor, arguments in (editor, judge):
+            dataset = dataset.map_batches(
+                actor, fn_constructor_args=arguments, batch_size=batch, compute=one
             )
-            .map_batches(Judge, batch_size=batch, compute=one)
-        )
         arrived = []
         with (folder / "scores.jsonl").open("w") as log:
             for row in dataset.iter_rows():
                 arrived.append(time.perf_counter())
-                log.write(json.dumps({"id": str(row["id"]), "score": float(row["score"])}) + "\n")
-                log.flush()
+                if work != "same":  # its judge has written that already
+                    line = {"id": str(row["id"]), "score": float(row["score"])}
+                    log.write(json.dumps(line) + "\n")
+                    log.flush()
         if len(arrived) != len(items):
             raise RuntimeError(f"{len(arrived)} rows of {len(items)}")
     finally:

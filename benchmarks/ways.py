@@ -131,11 +131,11 @@ def bare(suite: Path, folder: Path, *, codec: str, batch: int, threads: int) -> 
     return {"edit": edit, "score": score, "both": edit + score}
 
 
-def ray_data(suite: Path, folder: Path, *, batch: int, durable: bool) -> dict[str, float]:
-    """Let Ray Data do it and return its seconds; see ``ray_data.py`` for what it leaves out."""
+def ray_data(suite: Path, folder: Path, *, batch: int, work: Any) -> dict[str, float]:
+    """Let Ray Data do it and return its seconds; see ``ray_data.py`` for how much it does."""
     from ray_data import run
 
-    return run(suite, folder, batch=batch, durable=durable)
+    return run(suite, folder, batch=batch, work=work)
 
 
 def in_a_process(way: str, suite: Path, **how: Any) -> dict[str, float]:
