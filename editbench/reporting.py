@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,8 @@ from editbench.report.files import replaced
 from editbench.report.page_facts import LETTERS
 from editbench.report.result import RunResult
 
+_log = logging.getLogger(__name__)
+
 
 def write_page(
     results: Sequence[RunResult],
@@ -26,8 +29,9 @@ def write_page(
     """Write the report of one finished run, or of several side by side, as one HTML file.
 
     ``picture_bytes`` bounds what is embedded; the text of a page with it is a third larger. In a
-    folder beside the page pictures are larger and nothing bounds their sum. Raises ``ResultError``
-    for a run that is unfinished, ``MachineError``.
+    folder beside the page pictures are larger and nothing bounds their sum. What the page cannot
+    show is told on it and logged. Raises ``ResultError`` for a run that is unfinished,
+    ``MachineError``.
     """
     if not 1 <= len(results) <= len(LETTERS):
         raise ConfigError(f"a report is of 1 to {len(LETTERS)} runs, not of {len(results)}")
@@ -58,5 +62,7 @@ def write_page(
         )
         with replaced(path) as stream:
             stream.writelines(parts)
+        for note in notes:
+            _log.warning(note)
     except OSError as exc:
         raise MachineError(f"cannot write {path}: {exc}") from exc

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from editbench.cli import completion
+from editbench.cli import completion, logs
 from editbench.cli.commands import Screen
 from editbench.cli.messages import say
 from editbench.cli.options import variable
@@ -126,10 +127,10 @@ def report(
     results = [api.open_result(run, out=out) for run in runs or (None,)]
     if form == "html":
         size = _size(picture_bytes)
-        with screen.err.status("finding pictures and making the page"):
-            target = api.write_report(results, to, pictures=pictures, picture_bytes=size)
-        written = format_bytes(target.stat().st_size)
-        say(screen.err, "written", f"{target}  {written}")
+        target = _written(
+            screen,
+            lambda: api.write_report(results, to, pictures=pictures, picture_bytes=size),
+        )
         if open_:
             typer.launch(target.resolve().as_uri())
         return
@@ -141,6 +142,15 @@ def report(
     _write_text(results[0], form, to, dataset=dataset, task=task)
     if to:
         say(screen.err, "written", str(to))
+
+
+def _written(screen: Screen, write: Callable[[], Path]) -> Path:
+    """Write a page, and say what it cannot show and where it is."""
+    busy = screen.err.status("finding pictures and making the page")
+    with logs.to_terminal(screen.err, verbose=screen.verbose), busy:
+        target = write()
+    say(screen.err, "written", f"{target}  {format_bytes(target.stat().st_size)}")
+    return target
 
 
 def _write_text(
@@ -231,7 +241,7 @@ def compare(
         for warning in found.warnings:
             say(screen.err, "warning", warning)
     if page:
-        say(screen.err, "written", str(api.write_report(results, page)))
+        _written(screen, lambda: api.write_report(results, page))
     met = [line for gate in gates for line in gate.met(found)]
     if met:
         raise GateFailed("the comparison meets a condition of --fail-if", problems=met)

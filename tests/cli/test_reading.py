@@ -113,6 +113,7 @@ def test_a_report_is_a_page_unless_another_form_is_named(out: Path, tmp_path: Pa
     result = invoke("report", "done")
     assert result.exit_code == 0 and result.stdout == ""
     assert "report.html" in result.stderr
+    assert "done: the edits cannot be shown" in result.stderr  # as the page says, too
     page = (out / "done" / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "done: the edits cannot be shown" in page
     assert invoke("report", "done", "--picture-bytes", "8").exit_code == 2
