@@ -48,7 +48,7 @@ class RunPictures:
         key = item["edit"]["key"]
         try:
             found = self._spill.get(key)
-            image = found[1] if found else self._spill.thumbnail(key)
+            image = found.image if found else self._spill.thumbnail(key)
         except EditbenchError:
             image = None
         self.missing += image is None

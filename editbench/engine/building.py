@@ -25,7 +25,7 @@ class Stages:
         self._models = models
         self._emit = emit
 
-    def edit(self, part: str, on_edit: Callable[[int], None]) -> EditStage:
+    def edit(self, part: str, on_edit: Callable[[int], None] | None) -> EditStage:
         """Return the stage that makes edits, or one part of them."""
         parts = self._parts
         common = self._common("edit") | {

@@ -28,7 +28,7 @@ def small(
     if found is None:
         return None
     pair = ledger.pair(index)
-    images = [load_images(pair)[0], found[1]]
+    images = [load_images(pair)[0], found.image]
     copies = [image.copy() for image in images]  # others hold the same ones
     for image in copies:
         image.thumbnail((longest, longest))

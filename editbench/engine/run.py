@@ -185,7 +185,7 @@ class Execution:
                     self._costs.write("move", seat.models.bytes_per_second)
         send, receive = anyio.create_memory_object_stream[int](math.inf)
         score = self._stages.score() if "score" in roles else None
-        hand_on = send.send_nowait if phase.kind == "both" else _ignore
+        hand_on = send.send_nowait if phase.kind == "both" else None
         async with receive, anyio.create_task_group() as tasks:
             if score:
                 ready = [i for i in phase.scores if self.parts.ledger.is_edited(i)]
@@ -343,7 +343,3 @@ def _expected(plan: Plan, costs: Costs) -> dict[str, float]:
     move = plan.bytes_moved / rate / (plan.swaps + 1) if rate else None
     known = {"edit": costs.edit, "score": costs.score, "swap": move}
     return {name: seconds for name, seconds in known.items() if seconds is not None}
-
-
-def _ignore(index: int) -> None:
-    pass

@@ -12,6 +12,7 @@ from editbench.engine.codec import Codec, Encoded, decode, encode
 from editbench.engine.commits import Row, add_together
 from editbench.engine.frame import Record
 from editbench.engine.keys import pixel_hash
+from editbench.engine.memory import pixel_bytes
 from editbench.engine.store import Store
 from editbench.errors import StoreError
 from editbench.records import Edit, Json
@@ -32,6 +33,15 @@ class Made(NamedTuple):
     image: Image
     seconds: float  #: that the device took for it
     provenance: Mapping[str, Json]
+    sources: tuple[Image, ...] = ()  #: to be had with the edit if it is read from RAM
+
+
+class Spilled(NamedTuple):
+    """A stored edit, read."""
+
+    edit: Edit
+    image: Image
+    sources: tuple[Image, ...] = ()  #: that were put with it, if they were kept
 
 
 class SpillStats(NamedTuple):
@@ -88,7 +98,7 @@ class Spill:
             return [self._settle(one) for one in made]
         edits = [_edit(row.key, row.header) for row in rows]
         for edit, row, one in zip(edits, rows, made, strict=True):
-            self._unread.put(edit, row, one.image)
+            self._unread.put(edit, row, one)
         return edits
 
     def _row(self, made: Made) -> Row:
@@ -111,7 +121,7 @@ class Spill:
         for _ in range(_TRIES):
             found = self.get(made.key)
             if found is not None:
-                return found[0]
+                return found.edit
             row = self._row(made)
             if self._store.add(*row):
                 return _edit(row.key, row.header)
@@ -120,7 +130,7 @@ class Spill:
             hint="check the disk and make room on it",
         )
 
-    def get(self, key: str) -> tuple[Edit, Image] | None:
+    def get(self, key: str) -> Spilled | None:
         """Return an edit and its image, the same to the last bit as the one that was put.
 
         A damaged one is deleted and is not there any more. Raises ``StoreError``.
@@ -132,7 +142,7 @@ class Spill:
         if record is None:
             return None
         edit = _edit(key, record.header)
-        return edit, _decoded(edit, record)
+        return Spilled(edit, _decoded(edit, record))
 
     def facts(self, key: str) -> Edit | None:
         """Return what is known of an edit without reading its image."""
@@ -151,7 +161,7 @@ class Spill:
         header = self._store.header(key)
         if header is None:
             return 0
-        picture = _thumbnail(found[1]) if found else b""
+        picture = _thumbnail(found.image) if found else b""
         self._store.add(_retired(key), header, picture, vital=True)
         return self.drop(key) - len(picture)
 
@@ -202,16 +212,27 @@ def _thumbnail(image: Image) -> bytes:
     return out.getvalue()
 
 
+class _Kept(NamedTuple):
+    edit: Edit
+    raw: Encoded  #: bytes cannot be changed by who made the image
+    sources: tuple[Image, ...]
+
+    @property
+    def bytes(self) -> int:
+        return len(self.raw.payload) + sum(pixel_bytes(*image.size) for image in self.sources)
+
+
 class _Unread:
-    """Images by key, as raw bytes: those cannot be changed by who made an image."""
+    """Edits by key, each until it is read."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[Edit, Encoded]] = {}
+        self._kept: dict[str, _Kept] = {}
 
-    def put(self, edit: Edit, row: Row, image: Image) -> None:
+    def put(self, edit: Edit, row: Row, made: Made) -> None:
+        image = made.image
         if self._bytes + image.width * image.height > self._limit:
             return  # not worth making the bytes, of which a pixel has one at least
         raw = _encoded(edit, row)
@@ -219,15 +240,18 @@ class _Unread:
             raw = encode(image, "raw")
         with self._lock:
             self._drop(edit.key)
-            if self._bytes + len(raw.payload) <= self._limit:
-                self._kept[edit.key] = edit, raw
-                self._bytes += len(raw.payload)
+            for sources in (made.sources, ()):
+                kept = _Kept(edit, raw, sources)
+                if self._bytes + kept.bytes <= self._limit:
+                    self._kept[edit.key] = kept
+                    self._bytes += kept.bytes
+                    return
 
-    def take(self, key: str) -> tuple[Edit, Image] | None:
+    def take(self, key: str) -> Spilled | None:
         with self._lock:
-            found = self._kept.get(key)
+            kept = self._kept.get(key)
             self._drop(key)
-        return found and (found[0], decode(found[1]))
+        return kept and Spilled(kept.edit, decode(kept.raw), kept.sources)
 
     def drop(self, key: str) -> None:
         with self._lock:
@@ -236,7 +260,7 @@ class _Unread:
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self._bytes -= len(kept[1].payload)
+            self._bytes -= kept.bytes
 
     def size(self) -> tuple[int, int]:
         with self._lock:

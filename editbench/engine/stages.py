@@ -113,6 +113,7 @@ class Asked(NamedTuple):
 
     request: EditRequest
     key: str
+    sources: tuple[Image, ...] = ()  #: as they were before the editor had them, if scoring is next
     state: State = State()
 
 
@@ -128,9 +129,10 @@ class EditStage(PairStage):
         spill: Spill,
         *,
         provenance: Mapping[str, Json],
-        on_edit: Callable[[int], None],
+        on_edit: Callable[[int], None] | None,
         **common: Any,
     ) -> None:
+        """``on_edit`` gets each pair that can be scored now, if that is done at the same time."""
         super().__init__(ledger, **common)
         self._editor = editor
         self._spill = spill
@@ -139,15 +141,17 @@ class EditStage(PairStage):
         self._largest = 0  # pixels of the largest edit so far; editors choose their own sizes
 
     def weigh(self, index: int) -> int:
-        source = self._source_bytes(index)
+        source = self._source_bytes(index) * (2 if self._on_edit else 1)
         pixels = max(self._largest, *(w * h for w, h in self._facts(index).sizes))
         return source + pixel_bytes(pixels, 1) + coding_bytes(pixels, 1)
 
     def prepare(self, index: int) -> Asked:
         pair = self._ledger.pair(index)
         seed = self._ledger.seed(pair, self._facts(index))
-        request = EditRequest(pair.id, self._load_images(pair), pair.instruction, seed)
-        return Asked(request, self._ledger.key(index))
+        images = self._load_images(pair)
+        copies = tuple(image.copy() for image in images) if self._on_edit else ()
+        request = EditRequest(pair.id, images, pair.instruction, seed)
+        return Asked(request, self._ledger.key(index), copies)
 
     def step(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:
         def make(rest: Sequence[Asked]) -> Sequence[Any]:
@@ -178,6 +182,7 @@ class EditStage(PairStage):
                 item.output,
                 item.input.state.seconds + item.seconds,
                 {**self._provenance, "batch": item.batch},
+                item.input.sources,
             )
             for item in done
             if not isinstance(item.output, Edit)
@@ -198,7 +203,8 @@ class EditStage(PairStage):
         self._emit(
             Edited(time.time(), pair.id, pair.category, seconds, result.width, result.height)
         )
-        self._on_edit(index)
+        if self._on_edit:
+            self._on_edit(index)
         return None
 
 
@@ -240,11 +246,10 @@ class ScoreStage(PairStage):
             if twin and (verdict := self._ledger.verdict_key(index, twin.pixels)) in self._store:
                 return None, verdict
             raise LostEdit("the stored edit is gone or damaged")
-        edit, image = found
         pair, prompt = self._ledger.pair(index), self._ledger.prompt(index)
-        images = (*self._load_images(pair), image)
+        images = (*(found.sources or self._load_images(pair)), found.image)
         question = Question(pair.id, images, prompt.system, prompt.user, prompt.contract)
-        return question, self._ledger.verdict_key(index, edit.pixels)
+        return question, self._ledger.verdict_key(index, found.edit.pixels)
 
     def step(
         self, inputs: Sequence[tuple[Question | None, str]], stop: Callable[[], bool]

@@ -68,4 +68,4 @@ def test_edits_of_several_codecs_lie_side_by_side(store: Store) -> None:
     assert codecs == {FIRST, "raw"} and codecs <= set(available())
     for number in range(SEEN + 1):
         found = spill.get(f"e:{number}")
-        assert found is not None and found[1].tobytes() == PICTURE.tobytes()
+        assert found is not None and found.image.tobytes() == PICTURE.tobytes()

@@ -10,7 +10,8 @@ from PIL import Image
 
 from editbench.engine.codec import available
 from editbench.engine.keys import pixel_hash
-from editbench.engine.spill import Spill, SpillStats
+from editbench.engine.memory import pixel_bytes
+from editbench.engine.spill import Made, Spill, SpillStats
 from editbench.engine.store import Store
 from editbench.errors import StoreError, StoreFull
 
@@ -53,9 +54,9 @@ def test_an_edit_comes_back_with_what_is_known_of_it(store: Store, images: int) 
     for reader in (spill, spill_of(store)):
         found = reader.get("e:1")
         assert found is not None
-        assert found[0] == edit
-        assert same(found[1], picture(1))
-        assert found[1].info == {}
+        assert found.edit == edit
+        assert same(found.image, picture(1))
+        assert found.image.info == {}
         assert reader.facts("e:1") == edit
         assert list(reader.all_facts()) == [("e:1", edit)]
 
@@ -94,7 +95,7 @@ def test_reading_an_edit_makes_room_for_another(store: Store) -> None:
     put(spill, "e:1", picture(1))
     lose_the_disk(store)
     found = spill.get("e:1")
-    assert found is not None and same(found[1], picture(1))
+    assert found is not None and same(found.image, picture(1))
 
 
 def test_an_image_larger_than_the_limit_is_not_kept(store: Store) -> None:
@@ -106,7 +107,20 @@ def test_an_image_larger_than_the_limit_is_not_kept(store: Store) -> None:
     for key, image in (("e:2", picture(2, side=50)), ("e:3", picture(3, side=90))):
         found = spill.get(key)
         assert found is not None
-        assert same(found[1], image)
+        assert same(found.image, image)
+
+
+def test_sources_come_with_an_edit_while_memory_has_room_for_them(store: Store) -> None:
+    source = picture(9)
+    room = PIXELS + pixel_bytes(*source.size)  # an edit with its source
+    spill = Spill(store, host_limit=room + PIXELS)
+    spill.put_many([Made(f"e:{n}", picture(n), 1.5, {}, (source,)) for n in range(2)])
+    assert spill.stats()[:2] == (2, room + PIXELS)
+    found = [spill.get(f"e:{n}") for n in range(2)]
+    assert [each and each.sources for each in found] == [(source,), ()]
+    assert spill.stats()[:2] == (0, 0)
+    again = spill.get("e:0")
+    assert again and again.sources == ()  # the store has none
 
 
 def test_changing_an_image_changes_nothing_that_is_kept(store: Store) -> None:
@@ -117,8 +131,8 @@ def test_changing_an_image_changes_nothing_that_is_kept(store: Store) -> None:
     for _ in range(2):
         found = spill.get("e:1")
         assert found is not None
-        assert same(found[1], picture(1))
-        found[1].paste(0, (0, 0, SIDE, SIDE))
+        assert same(found.image, picture(1))
+        found.image.paste(0, (0, 0, SIDE, SIDE))
 
 
 def test_the_edit_that_was_stored_first_is_the_one_returned(store: Store) -> None:
@@ -128,7 +142,7 @@ def test_the_edit_that_was_stored_first_is_the_one_returned(store: Store) -> Non
     for spill in (first, second):
         found = spill.get("e:1")
         assert found is not None
-        assert same(found[1], picture(1))
+        assert same(found.image, picture(1))
 
 
 def test_a_damaged_edit_is_replaced_by_the_one_that_is_put(store: Store) -> None:
@@ -141,7 +155,7 @@ def test_a_damaged_edit_is_replaced_by_the_one_that_is_put(store: Store) -> None
     assert store.damaged == 1
     found = spill.get("e:1")
     assert found is not None
-    assert same(found[1], image)
+    assert same(found.image, image)
 
 
 def test_a_damaged_edit_that_cannot_be_replaced_is_an_error(
@@ -209,9 +223,9 @@ def test_the_codec_shows_in_the_size_and_nowhere_else(store: Store, codec: str, 
     assert fresh is not None
     assert kept is not None
     for found in (fresh, kept):
-        assert found[0] == edit
-        assert found[1].tobytes() == image.tobytes()
-        assert found[1].convert("RGB").tobytes() == image.convert("RGB").tobytes()
+        assert found.edit == edit
+        assert found.image.tobytes() == image.tobytes()
+        assert found.image.convert("RGB").tobytes() == image.convert("RGB").tobytes()
 
 
 def test_threads_may_put_and_get_at_once(store: Store) -> None:
@@ -223,7 +237,7 @@ def test_threads_may_put_and_get_at_once(store: Store) -> None:
             for n in random.Random(seed).choices(range(8), k=40):
                 put(spill, f"e:{n}", picture(n))
                 found = spill.get(f"e:{n}")
-                if found is None or not same(found[1], picture(n)):
+                if found is None or not same(found.image, picture(n)):
                     problems.append(n)
                 if spill.stats().in_memory > 3 * PIXELS:
                     problems.append(spill.stats())

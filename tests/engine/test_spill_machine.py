@@ -90,7 +90,7 @@ class SpillMachine(RuleBasedStateMachine):
             assert key not in self.stored or key in self.unsure
             self.forget(key)
         else:
-            assert found[0].pixels == pixel_hash(found[1]) == self.stored[key]
+            assert found.edit.pixels == pixel_hash(found.image) == self.stored[key]
 
     @rule(key=KEYS)
     def drop(self, key: str) -> None:
