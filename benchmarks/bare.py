@@ -110,7 +110,7 @@ class Bare:
         for index, image in zip(group, self.editor.edit(requests, stop=None), strict=True):
             encoded = codec.encode(image, self.codec)
             header = {
-                "pixels": keys.pixel_hash(image),
+                "pixels": keys.pixel_hash(image, codec.plain_pixels(encoded)),
                 "width": image.width,
                 "height": image.height,
                 "mode": image.mode,
@@ -134,10 +134,9 @@ class Bare:
                 raise RuntimeError(f"{pair.id} was not edited")
             header = record.header
             size = header["width"], header["height"]
-            edit = codec.decode(
-                codec.Encoded(header["codec"], header["mode"], *size, record.payload)
-            )
-            pixels = keys.pixel_hash(edit)
+            encoded = codec.Encoded(header["codec"], header["mode"], *size, record.payload)
+            edit = codec.decode(encoded)
+            pixels = keys.pixel_hash(edit, codec.plain_pixels(encoded))
             if pixels != header["pixels"]:
                 raise RuntimeError(f"{pair.id} came back with other pixels")
             prompt = self.rubric.prompt(pair.category, pair.instruction, pair.description)

@@ -55,8 +55,7 @@ class Loop:
 
     def edit(self, index: int) -> Any:
         self.use("edit")
-        pair, facts = self.ledger.pair(index), self.ledger.facts[index]
-        seed = self.ledger.seed(pair, facts)
+        pair, seed = self.ledger.pair(index), self.ledger.seed(index)
         images = self.parts.load_images(pair)
         request = EditRequest(pair.id, images, pair.instruction, seed)
         return self.parts.editor.edit([request], stop=lambda: False)[0]

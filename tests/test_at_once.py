@@ -1,4 +1,4 @@
-"""Both models on the device: an edit is scored while others are made, and what it needs is there."""
+"""Both models on the device: an edit is scored while others are made, all it needs at hand."""
 
 from __future__ import annotations
 

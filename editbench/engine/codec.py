@@ -79,6 +79,13 @@ def decode(encoded: Encoded) -> Image:
     return found
 
 
+def plain_pixels(encoded: Encoded) -> bytes | None:
+    """Return what ``tobytes`` returns of the image, if that is how it is encoded."""
+    if encoded.codec != "raw" or encoded.mode in _PALETTE:
+        return None
+    return encoded.payload
+
+
 def available() -> tuple[Codec, ...]:
     """Return the codecs that this installation has."""
     absent = {"jxl"} if importlib.util.find_spec("pillow_jxl") is None else set()

@@ -64,10 +64,13 @@ def _digest_of_texts(kind: str, **value: str | int | Sequence[str]) -> str:
     return _hash(kind, _encode(plain).encode("ascii"))
 
 
-def pixel_hash(image: Image) -> str:
-    """Return the hash of an image's mode, size and raw pixels, 64 hex digits."""
+def pixel_hash(image: Image, pixels: bytes | None = None) -> str:
+    """Return the hash of an image's mode, size and raw pixels, 64 hex digits.
+
+    ``pixels`` are what its ``tobytes`` returns, if they are at hand.
+    """
     state = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\0".encode())
-    state.update(image.tobytes())
+    state.update(image.tobytes() if pixels is None else pixels)
     return state.hexdigest()
 
 

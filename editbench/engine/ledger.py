@@ -88,6 +88,7 @@ class Ledger:
         self._spill = spill
         self._reached: dict[int, int] = {}
         self._count = count = len(suite)
+        self._seeds = array("Q", bytes(8 * count))
         self._keys = bytearray(32 * count)
         self._pixels = bytearray(32 * count)  # of the edit; zeros while there is none
         self._width = array("I", bytes(4 * count))
@@ -114,8 +115,10 @@ class Ledger:
                 if isinstance(facts, str):
                     self.failures[index] = Failure("edit_failed", "SuiteError", facts, 0)
                     continue
-                seed = self.seed(pair, facts)
-                key = keys.edit_key(facts.pixels, pair.instruction, editor=self._editor, seed=seed)
+                text = pair.instruction
+                self._seeds[index] = keys.seed_of(facts.pixels, text, base=self._rules.seed)
+                seed = self.seed(index)
+                key = keys.edit_key(facts.pixels, text, editor=self._editor, seed=seed)
                 self._keys[32 * index : 32 * index + 32] = bytes.fromhex(key[2:])
                 found.append(_Seen(index, pair, facts, key))
             self._read_results(found, reached)
@@ -146,11 +149,9 @@ class Ledger:
             elif key in stored or self._scored[index]:  # else it is of use to its verdict only
                 self.edited(index, edit)
 
-    def seed(self, pair: Pair, facts: Facts) -> int:
+    def seed(self, index: int) -> int:
         """Return the seed of a pair's edit."""
-        if self._rules.seed_policy == "fixed":
-            return self._rules.seed
-        return keys.seed_of(facts.pixels, pair.instruction, base=self._rules.seed)
+        return self._rules.seed if self._rules.seed_policy == "fixed" else self._seeds[index]
 
     def key(self, index: int) -> str:
         """Return the key of a pair's edit."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from editbench.engine.choice import CodecChoice
-from editbench.engine.codec import Codec, Encoded, decode, encode
+from editbench.engine.codec import Codec, Encoded, decode, encode, plain_pixels
 from editbench.engine.commits import Row, add_together
 from editbench.engine.frame import Record
 from editbench.engine.keys import pixel_hash
@@ -105,7 +105,7 @@ class Spill:
         image = made.image
         encoded = encode(image, self._choice.codec(image, seconds=made.seconds))
         header = {
-            "pixels": pixel_hash(image),
+            "pixels": pixel_hash(image, plain_pixels(encoded)),
             "width": image.width,
             "height": image.height,
             "mode": image.mode,
@@ -288,7 +288,7 @@ def _decoded(edit: Edit, record: Record) -> Image:
     encoded = _encoded(edit, record)
     try:
         image = decode(encoded)
-        same = pixel_hash(image) == edit.pixels
+        same = pixel_hash(image, plain_pixels(encoded)) == edit.pixels
     except (OSError, ValueError):
         same = False
     if not same:

@@ -147,10 +147,9 @@ class EditStage(PairStage):
 
     def prepare(self, index: int) -> Asked:
         pair = self._ledger.pair(index)
-        seed = self._ledger.seed(pair, self._facts(index))
         images = self._load_images(pair)
         copies = tuple(image.copy() for image in images) if self._on_edit else ()
-        request = EditRequest(pair.id, images, pair.instruction, seed)
+        request = EditRequest(pair.id, images, pair.instruction, self._ledger.seed(index))
         return Asked(request, self._ledger.key(index), copies)
 
     def step(self, inputs: Sequence[Asked], stop: Callable[[], bool]) -> Sequence[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +44,10 @@ class TableSuite:
         """Find the rows; raises ``SuiteError`` if the file cannot be read or lacks columns."""
         self.name = path.name
         self._path = path
-        self._suffixes = _SUFFIXES[language]
+        self._folder = str(path.parent)
+        suffixes = _SUFFIXES[language]
+        self._instruction = ["instruction" + suffix for suffix in suffixes]
+        self._description = ["description" + suffix for suffix in suffixes]
         self._header: list[str] | None = None
         self._places = array("q")  #: start, end, line: three numbers a row
         try:
@@ -79,9 +83,9 @@ class TableSuite:
         pair = Pair(
             id=fields.required(["id"]),
             category=fields.required(["category"]),
-            instruction=fields.required(self._columns("instruction")),
+            instruction=fields.required(self._instruction),
             sources=tuple(map(self._picture, fields.texts(_SOURCES, separator=separator))),
-            description=fields.optional(self._columns("description")),
+            description=fields.optional(self._description),
             extra=fields.rest(),
         )
         return Look(place, pair, tuple(fields.faults))
@@ -90,11 +94,8 @@ class TableSuite:
         """Return the encoded bytes of an image. Raises ``SuiteError``. Any thread."""
         return read_picture(picture)
 
-    def _columns(self, name: str) -> list[str]:
-        return [name + suffix for suffix in self._suffixes]
-
     def _picture(self, path: str) -> Picture:
-        return Picture(str(self._path.parent / path))
+        return Picture(os.path.join(self._folder, path))
 
     def _read_header(self, rows: Iterator[_Row]) -> list[str]:
         """Take the first row as column names. Raises ``SuiteError`` for each that lacks."""
@@ -103,7 +104,7 @@ class TableSuite:
             raise SuiteError(f"{self._path} is empty: not even column names")
         text = _text(read_range(self._path, first.start, first.end - first.start))
         names = [name.strip() for name in _cells(text)]
-        wanted = (["id"], ["category"], self._columns("instruction"), _SOURCES)
+        wanted = (["id"], ["category"], self._instruction, _SOURCES)
         problems = [
             f"{self.name}:{first.line}: no column {' or '.join(any_of)}"
             for any_of in wanted

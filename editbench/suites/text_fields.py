@@ -52,7 +52,10 @@ class Fields:
         return {name: value for name, value in self._values.items() if name not in self.used}
 
     def _first(self, names: Sequence[str]) -> str:
-        return next((name for name in names if self._values.get(name) is not None), names[0])
+        for name in names:
+            if self._values.get(name) is not None:
+                return name
+        return names[0]
 
     def _text(self, name: str) -> str | None:
         self.used.add(name)

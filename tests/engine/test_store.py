@@ -107,10 +107,36 @@ def test_headers_pass_over_more_than_one_page(
 
 def test_small_records_are_added_together(store: Store) -> None:
     store.add("v:1", {"old": True})
-    assert store.add_many((f"v:{n}", {"n": n}, b"x" * n) for n in range(50)) == 49
+    used = store.used()
+    assert store.add_many((f"v:{n}", {"n": n}, b"x" * n) for n in range(150)) == 149
+    assert store.add_many([("v:a", {}, b"first"), ("v:a", {}, b"second")]) == 1
     assert store.header("v:1") == {"old": True}
+    sizes = [size for key, size, _ in store.records("") if key != "v:1"]
+    assert (len(sizes), store.used()) == (150, used + sum(sizes))
     with reopened(store) as again:
-        assert again.get("v:49") == Record({"n": 49}, b"x" * 49)
+        assert again.get("v:149") == Record({"n": 149}, b"x" * 149)
+        assert again.get("v:a") == Record({}, b"first")
+
+
+def test_diskcache_writes_the_same_row_for_one_record_as_we_do_for_several(store: Store) -> None:
+    alone, together = "v:alone", "v:group"
+    store.add(alone, {"n": 1}, b"same")
+    store.add_many([(together, {"n": 1}, b"same")])
+    columns = [name for _, name, *_ in store._index.rows("PRAGMA table_info(Cache)")]
+    found = [
+        dict(
+            zip(
+                columns, store._index.rows("SELECT * FROM Cache WHERE key = ?", key)[0], strict=True
+            )
+        )
+        for key in (alone, together)
+    ]
+    for row in found:
+        assert row["access_time"] == row["store_time"] > 0
+        assert row["size"] == len(row["value"])
+    own = {"rowid", "key", "store_time", "access_time", "tag", "value"}  # checksums cover the key
+    one, other = ({name: row[name] for name in columns if name not in own} for row in found)
+    assert one == other
 
 
 def test_a_group_is_added_whole_or_not_at_all(store: Store) -> None:
