@@ -26,20 +26,22 @@ class Stages:
         self._emit = emit
 
     def edit(self, part: str, on_edit: Callable[[int], None] | None) -> EditStage:
-        """Return the stage that makes edits, or one part of them."""
+        """Return the stage that makes edits, or one part of them.
+
+        ``on_edit`` gets each pair that can be scored now, if that is done at the same time.
+        """
         parts = self._parts
-        common = self._common("edit") | {
-            "provenance": {"record": self._provenance(parts.editor)},
-            "on_edit": on_edit,
-        }
+        common = self._common("edit")
+        common |= {"provenance": {"record": self._provenance(parts.editor)}, "on_edit": on_edit}
         if not part or not parts.states:
             whole = {"max_batch": parts.edit_batch, **common}
             return EditStage(parts.ledger, parts.editor, parts.spill, **whole)
-        kind = LastPart if part == parts.states.parts[-1] else EarlierPart
+        common |= {"part": part, "max_batch": 1}
         editor: Any = parts.editor
-        return kind(
-            parts.ledger, editor, parts.spill, parts.states, part=part, max_batch=1, **common
-        )
+        if part == parts.states.parts[-1]:
+            return LastPart(parts.ledger, editor, parts.spill, parts.states, **common)
+        common["on_edit"] = None  # what it makes cannot be scored yet
+        return EarlierPart(parts.ledger, editor, parts.spill, parts.states, **common)
 
     def score(self) -> ScoreStage:
         """Return the stage that scores edits."""

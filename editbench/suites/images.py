@@ -101,6 +101,8 @@ def _orientation(image: ImageFile, data: bytes) -> int:
 
 
 def _turn(image: Image, orientation: int) -> Image:
+    if orientation == 1:
+        return image
     from PIL.Image import Transpose
 
     turns = {
@@ -112,7 +114,7 @@ def _turn(image: Image, orientation: int) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    return image.transpose(turns[orientation])
 
 
 def _rgb(image: Image) -> Image:
