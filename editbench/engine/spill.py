@@ -48,7 +48,7 @@ class SpillStats(NamedTuple):
     """Numbers for displays."""
 
     images: int  #: held in RAM
-    in_memory: int  #: bytes of their pixels
+    in_memory: int  #: bytes of their pixels, and of their sources
     on_disk: int  #: bytes in the store
 
 
