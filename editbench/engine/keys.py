@@ -60,8 +60,15 @@ def _hash(kind: str, text: bytes) -> str:
 
 def _digest_of_texts(kind: str, **value: str | int | Sequence[str]) -> str:
     """Return what ``digest`` does, without looking for what cannot be in such a value."""
-    plain = {name: x if isinstance(x, str | int) else list(x) for name, x in value.items()}
-    return _hash(kind, _encode(plain).encode("ascii"))
+    items = (f'"{name}":{_text(value[name])}' for name in sorted(value))
+    return _hash(kind, f"{{{','.join(items)}}}".encode("ascii"))
+
+
+def _text(value: str | int | Sequence[str]) -> str:
+    """Return what ``_encode`` does, which is quick about a text and slow to begin anything else."""
+    if isinstance(value, str):
+        return _encode(value)
+    return str(value) if isinstance(value, int) else f"[{','.join(map(_encode, value))}]"
 
 
 def pixel_hash(image: Image, pixels: bytes | None = None) -> str:

@@ -145,7 +145,7 @@ class _Inspector:
     def _inspect(self, indices: range) -> list[_Visit]:
         looks = [look(self._suite, index) for index in indices]
         names: dict[Picture, str] = {}
-        for picture in (picture for seen in looks for picture in seen.pair.sources):
+        for picture in {picture for seen in looks for picture in seen.pair.sources}:
             try:
                 names[picture] = _name(self._suite.read(picture))
             except SuiteError:

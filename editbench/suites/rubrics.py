@@ -167,29 +167,25 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
     Values are never read as templates: a brace or a dollar sign in them stays what it is.
     """
-    return "\n".join(
-        line.format_map(values) if names else line
-        for line, names in _lines(template)
-        if all(map(values.__getitem__, names))
-    )
+    empty = frozenset(name for name, value in values.items() if not value)
+    return _without(template, empty).format_map(values)
 
 
 @lru_cache
-def _lines(template: str) -> list[tuple[str, list[str]]]:
-    """Return each line of a template with the names in it.
+def _without(template: str, empty: frozenset[str]) -> str:
+    """Return the lines of a template that name nothing empty.
 
-    A line with names is in the syntax of ``str.format``, which is many times faster.
+    They are in the syntax of ``str.format``, which is many times faster.
     """
     found = []
     for text in template.strip().splitlines():
         line = Template(text)
         names = line.get_identifiers()
-        marked = line.substitute({name: f"\0{name}\1" for name in names})
-        if names:
+        if empty.isdisjoint(names):
+            marked = line.substitute({name: f"\0{name}\1" for name in names})
             marked = marked.replace("{", "{{").replace("}", "}}")
-            marked = marked.replace("\0", "{").replace("\1", "}")
-        found.append((marked, names))
-    return found
+            found.append(marked.replace("\0", "{").replace("\1", "}"))
+    return "\n".join(found)
 
 
 def _images(sources: int) -> str:

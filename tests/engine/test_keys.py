@@ -83,3 +83,10 @@ def test_a_seed_comes_from_what_the_pair_is() -> None:
     assert seed == keys.seed_of(["aa"], "add a hat", base=0)
     assert seed != keys.seed_of(["aa"], "add a hat", base=1)
     assert seed != keys.seed_of(["aa"], "add a hat", base=0, repeat=1)
+
+
+@given(st.text(), st.lists(st.text(), max_size=3), st.integers())
+def test_a_key_is_the_digest_of_its_parts(text: str, pixels: list[str], seed: int) -> None:
+    key = keys.edit_key(tuple(pixels), text, editor="x", seed=seed)
+    parts = {"pixels": pixels, "instruction": text, "editor": "x", "seed": seed}
+    assert key == "e:" + keys.digest("edit", parts)
