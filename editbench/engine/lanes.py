@@ -47,6 +47,9 @@ class Call(Generic[T]):
             self.found = self.work()
         except BaseException as exc:
             self.error = exc
+
+    def tell(self) -> None:
+        """Wake who waits for the result."""
         try:
             # anyio's from_thread would make this thread wait for the loop; a device must not.
             self.loop.call_soon_threadsafe(self.done.set)
@@ -78,10 +81,10 @@ class Lane:
                 call = (self._first or self._others).popleft()
             start = time.perf_counter()
             call.run()
-            elapsed = time.perf_counter() - start
-            del call  # an image must not live until the next call arrives
             with self._lock:
-                self.busy += elapsed
+                self.busy += time.perf_counter() - start
+            call.tell()  # now that its time is counted: a phase may end with it
+            del call  # an image must not live until the next call arrives
 
     def start(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Call[T]:
         """Have ``function`` called on a thread of this lane.

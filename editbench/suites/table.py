@@ -44,7 +44,7 @@ class TableSuite:
         """Find the rows; raises ``SuiteError`` if the file cannot be read or lacks columns."""
         self.name = path.name
         self._path = path
-        self._folder = str(path.parent)
+        self._folder = os.path.dirname(path)
         suffixes = _SUFFIXES[language]
         self._instruction = ["instruction" + suffix for suffix in suffixes]
         self._description = ["description" + suffix for suffix in suffixes]
