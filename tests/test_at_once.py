@@ -10,10 +10,10 @@ from PIL import Image
 from pydantic import BaseModel
 
 from editbench import assemble
-from editbench.engine.events import PhaseEnded, PhaseStarted
+from editbench.engine.events import PhaseEnded, PhaseStarted, Planned
 from editbench.engine.protocols import EditRequest, Stop
 from editbench.testing import ScriptedEditor, ScriptedJudge
-from tests.runs import make, pairs
+from tests.runs import make, pairs, results
 
 NAMES = ["ant", "bee", "cow", "dog"]
 
@@ -72,3 +72,15 @@ def test_scoring_sees_the_sources_as_they_were_and_decodes_none_again(
         scores.append([item["overall"] for item in made.result.items()])
     assert scores[0] == scores[1]
     assert len(set(scores[0])) > 1
+
+
+@pytest.mark.parametrize("budget", ["1.8MB", "10MB"])
+def test_two_models_that_fit_a_device_are_both_there(tmp_path: Path, budget: str) -> None:
+    suite = pairs(tmp_path / "x", NAMES)
+    model = {"editor": {"model": "tiny/qwen-image-edit"}}
+    both = make(tmp_path / "both", suite, model, {"memory": {"device_budget": budget}})
+    turns = make(tmp_path / "turns", suite, model, {"memory": {"device_budget": "1.44MB"}})
+    placements = [e.placement for m in (both, turns) for e in m.events if isinstance(e, Planned)]
+    assert placements == ["co-resident", "phased"]
+    assert results(both.result.folder) == results(turns.result.folder)
+    assert both.result.summary["overall"]["n"] == len(NAMES)

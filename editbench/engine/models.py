@@ -118,6 +118,8 @@ class Models:
         for role in roles:
             if role not in self._loaded:
                 await self._load(role)
+        # Twice, as a true size may turn out to displace what came before it.
+        for role in (*roles, *roles):
             self._last = f"{self._models[role].name} {step.part if role == 'edit' else ''}".strip()
             await self._acquire(role, old)
             old = ""
